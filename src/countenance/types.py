@@ -1,0 +1,257 @@
+"""The nouns every floor shares: frozen data, units in the docstrings, no behaviour beyond arithmetic.
+
+Words follow ISO/IEC 2382-37 (probe, template, gallery, candidate) and, where the API has one,
+Amazon Rekognition's (docs/glossary.md holds both side by side).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Vector = npt.NDArray[np.float32]
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """A photograph as people see it: upright RGB.
+
+    pixels: uint8, shape (H, W, 3), RGB, orientation already applied.
+    digest: SHA-256 of the bytes it was decoded from (32 bytes).
+    """
+
+    pixels: Pixels
+    digest: bytes
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in ratios of the upright image [BoundingBox].
+
+    A face that leaves the frame has edges below 0 or above 1, as in Rekognition.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in the upright image, in ratios of its width and height."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """The five points a detector gives; left and right are the viewer's, as in Rekognition."""
+
+    eye_left: Point
+    eye_right: Point
+    nose: Point
+    mouth_left: Point
+    mouth_right: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What detection knows. confidence: percent [0, 100] that the box holds a face."""
+
+    box: Box
+    landmarks: Landmarks
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Head rotation in degrees [-180, 180], Rekognition's signs.
+
+    yaw: positive when the face turns to the viewer's right. pitch: positive when it looks up.
+    roll: positive when the head tilts clockwise as the viewer sees it.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Brightness and sharpness of the face's pixels, each [0, 100] (docs/how-it-works.md)."""
+
+    brightness: float
+    sharpness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a closer look at one face tells.
+
+    points: the thirty landmarks Rekognition names, by that name, in its order.
+    """
+
+    pose: Pose
+    quality: Quality
+    points: Mapping[str, Point]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """Where a face lies in a model's space. vector: float32 (D,), unit length. model: the card's id."""
+
+    vector: Vector
+    model: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """A face to enrol or enrolled: its embedding under a FaceId. The embedding never leaves the service.
+
+    face_id, image_id: lower-case UUIDs. confidence: percent [0, 100].
+    """
+
+    face_id: str
+    image_id: str
+    external_image_id: str | None
+    box: Box
+    confidence: float
+    embedding: Embedding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probe:
+    """The embedding a call searches with. Never stored."""
+
+    embedding: Embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What a gallery tells of a template: everything but the embedding [Face]."""
+
+    face_id: str
+    image_id: str
+    external_image_id: str | None
+    box: Box
+    confidence: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A line in a list, never "the person" [FaceMatch]. score: cosine [-1, 1]."""
+
+    face: Enrolled
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Templates of one model, owned by one organisation [Collection].
+
+    number: the row in the database. change: goes up with every enrolment and removal.
+    """
+
+    number: int
+    account: str
+    collection_id: str
+    model: str
+    created: dt.datetime
+    change: int
+    size: int
+    tags: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+
+class OrganisationKind(StrEnum):
+    """Who the operator says holds a key. Closed: a rule may depend on it."""
+
+    BUSINESS = "business"
+    NGO = "ngo"
+    RESEARCH = "research"
+    MEDIA = "media"
+    ARCHIVE = "archive"
+    PUBLIC_AGENCY = "public-agency"
+    INDIVIDUAL = "individual"
+    AUDITOR = "auditor"
+    POLICE = "police"
+    FEDERAL_LAW_ENFORCEMENT = "federal-law-enforcement"
+
+
+class Action(StrEnum):
+    """What a call does to people, the unit policy decides on."""
+
+    DETECT = "detect"
+    DESCRIBE = "describe"
+    INFER = "infer"
+    VERIFY = "verify"
+    ENROL = "enrol"
+    IDENTIFY = "identify"
+    WATCH = "watch"
+    LABEL = "label"
+    MANAGE = "manage"
+    GOVERN = "govern"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who signed the call, as the operator registered them.
+
+    account: 12 digits. key: the access key id. place: a nested place code such as "US-CA".
+    purpose: what the credential was issued for, None where it has no default.
+    """
+
+    account: str
+    organisation: str
+    kind: OrganisationKind
+    place: str
+    purpose: str | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What policy said. rules: ids of the rules that decided; errors: why an engine could not answer.
+
+    pack: SHA-256 (hex) over every rule, entity and schema byte in force.
+    """
+
+    allowed: bool
+    rules: tuple[str, ...]
+    errors: tuple[str, ...]
+    pack: str
+    advice: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The two ledger entries of one call: their sequence numbers and leaf hashes (32 bytes each)."""
+
+    decision: int
+    decision_leaf: bytes
+    outcome: int
+    outcome_leaf: bytes
