@@ -1,0 +1,344 @@
+"""One database holds galleries, keys and the ledger, so that an enrolment and its log line commit together.
+
+This is the one place that begins a transaction. Reads are short snapshots; every write goes through
+one thread per process, which gathers what is waiting into a single commit (group commit), so that a
+durable write costs a share of one fsync. Nothing is acknowledged before that commit returned.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from countenance.errors import CountenanceError, HomeError
+
+T = TypeVar("T")
+
+schema = sa.MetaData()
+_row = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows itself only for INTEGER
+
+home = sa.Table("home", schema, sa.Column("version", sa.Integer, nullable=False))
+
+organisations = sa.Table(
+    "organisations",
+    schema,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+)
+
+keys = sa.Table(
+    "keys",
+    schema,
+    sa.Column("access_key_id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, sa.ForeignKey("organisations.account"), nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("purpose", sa.Text),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("revoked", sa.Float),
+)
+
+collections = sa.Table(
+    "collections",
+    schema,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("collection_id", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account", "collection_id"),
+    sqlite_autoincrement=True,
+)
+
+
+def _collection() -> sa.ForeignKey:
+    return sa.ForeignKey("collections.number", ondelete="CASCADE")
+
+
+tags = sa.Table(
+    "tags",
+    schema,
+    sa.Column("collection", _row, _collection(), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+faces = sa.Table(
+    "faces",
+    schema,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("collection", _row, _collection(), nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("face_id", sa.Text, nullable=False),
+    sa.Column("image_id", sa.Text, nullable=False),
+    sa.Column("external_image_id", sa.Text, nullable=False),  # "" where the call gave none
+    sa.Column("box", sa.Text, nullable=False),  # four ratios, as galleries.store writes them
+    sa.Column("confidence", sa.Float, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("collection", "face_id"),
+    sa.UniqueConstraint("collection", "image_id", "external_image_id", "box"),
+    sa.Index("faces_by_change", "collection", "change"),
+    sqlite_autoincrement=True,
+)
+
+removals = sa.Table(
+    "removals",
+    schema,
+    sa.Column("collection", _row, _collection(), primary_key=True),
+    sa.Column("change", sa.BigInteger, primary_key=True),
+    sa.Column("face", _row, primary_key=True),
+)
+
+entries = sa.Table(
+    "entries",
+    schema,
+    sa.Column("seq", _row, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("leaf", sa.LargeBinary, nullable=False),
+)
+
+nodes = sa.Table(
+    "nodes",
+    schema,
+    sa.Column("level", sa.Integer, primary_key=True),
+    sa.Column("idx", sa.BigInteger, primary_key=True),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+
+checkpoints = sa.Table(
+    "checkpoints",
+    schema,
+    sa.Column("size", _row, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+open_calls = sa.Table(
+    "open_calls",
+    schema,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("process", sa.Text, nullable=False),
+)
+
+VERSION = 1
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""From version N to N + 1: the SQL that does it. All of them run in one transaction."""
+
+BATCH = 128
+"""Writes gathered into one commit at most; more would only delay the first of them."""
+
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",  # an acknowledged write survives a power cut, as far as the disk keeps its word
+    "secure_delete=ON",  # a deleted template is overwritten, not only unlinked
+    "foreign_keys=ON",
+    "temp_store=MEMORY",  # no template in a temporary file
+    "busy_timeout=10000",
+)
+
+_here = threading.local()
+
+
+class StorageError(CountenanceError):
+    """The database refused: a full disk, a lock held too long, a damaged file. Nothing was acknowledged."""
+
+
+def transaction_open() -> bool:
+    """Whether this thread holds a transaction. No model may run while it does."""
+    return bool(getattr(_here, "depth", 0))
+
+
+@contextmanager
+def _marked() -> Iterator[None]:
+    _here.depth = getattr(_here, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _here.depth -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[Connection], Any]
+    done: Future[Any]
+    erases: bool
+
+
+class Database:
+    """Transactions on the home's database.
+
+    url: an SQLAlchemy URL; SQLite files are made when missing.
+    Raises HomeError where the schema is newer than this code, StorageError where the database refuses.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self._readers = _engine(self.url, begin="BEGIN", size=16)
+        self._writer = _engine(self.url, begin="BEGIN IMMEDIATE", size=1)
+        self._before_commit: list[Callable[[Connection], None]] = []
+        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        with _translated(), _marked(), self._writer.begin() as connection:
+            _migrate(connection)
+        self._thread = threading.Thread(target=self._serve, name="database-writer", daemon=True)
+        self._thread.start()
+
+    def before_commit(self, work: Callable[[Connection], None]) -> None:
+        """Have `work` run at the end of every write transaction, inside it: the ledger seals there."""
+        self._before_commit.append(work)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A consistent snapshot. Keep it short: an open reader holds back the erasure of old pages."""
+        with _translated(), _marked(), self._readers.begin() as connection:
+            yield connection
+
+    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+        """Run `work` in a write transaction and return its result once that is durable.
+
+        `work` runs on the writer's thread, may share its commit with others' work, and is undone
+        alone if it raises. With `erases`, the write-ahead log is emptied before this returns, so
+        that no byte of what was deleted stays behind in it.
+        """
+        if self._closed:
+            raise StorageError("the database is closed")
+        job = _Job(work, Future(), erases)
+        self._waiting.put(job)
+        result: T = job.done.result()
+        return result
+
+    def close(self) -> None:
+        """Finish the writes that wait, then let go of the file."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+            self._thread.join()
+            self._readers.dispose()
+            self._writer.dispose()
+
+    def _serve(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            while len(batch) < BATCH and not self._waiting.empty():
+                job = self._waiting.get()
+                if job is None:
+                    self._waiting.put(None)
+                    break
+                batch.append(job)
+            self._commit(batch)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        """One transaction for the batch. A job that raises is undone alone; a commit that fails fails all."""
+        results: list[tuple[_Job, Any]] = []
+        failures: list[tuple[_Job, Exception]] = []
+        try:
+            with _translated(), _marked(), self._writer.begin() as connection:
+                for job in batch:
+                    try:
+                        with connection.begin_nested():
+                            results.append((job, job.work(connection)))
+                    except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
+                        failures.append((job, fault))
+                for seal in self._before_commit:
+                    seal(connection)
+        except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
+            for job in batch:
+                job.done.set_exception(fault)
+            return
+        for job, error in failures:
+            job.done.set_exception(_storage(error))
+        for job, result in results:
+            if not job.erases:
+                job.done.set_result(result)
+        self._erase([(job, result) for job, result in results if job.erases])
+
+    def _erase(self, results: list[tuple[_Job, Any]]) -> None:
+        try:
+            if results:
+                self._empty_log()
+        except StorageError as error:
+            for job, _ in results:
+                job.done.set_exception(error)
+            return
+        for job, result in results:
+            job.done.set_result(result)
+
+    def _empty_log(self, patience: float = 10.0) -> None:
+        """Move the write-ahead log into the file and truncate it; waits for readers of old pages."""
+        if self.url.get_backend_name() != "sqlite":
+            return
+        deadline = time.monotonic() + patience
+        with _translated(), self._writer.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        "the faces are deleted, but another process held the database open and their bytes "
+                        "are still in its write-ahead log; repeat the call to empty it"
+                    )
+                time.sleep(0.01)
+
+
+def _engine(url: sa.URL, begin: str, size: int) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_size=size)
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.QueuePool,
+        pool_size=size,
+        max_overflow=48,
+        connect_args={"check_same_thread": False, "timeout": 10, "isolation_level": None},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _migrate(connection: Connection) -> None:
+    if not sa.inspect(connection).has_table("home"):
+        schema.create_all(connection)
+        connection.execute(home.insert().values(version=VERSION))
+        return
+    version = connection.execute(sa.select(home.c.version)).scalar_one()
+    if version > VERSION:
+        raise HomeError(
+            f"this home has schema version {version}; this Countenance knows up to {VERSION}. "
+            "Upgrade Countenance, or restore a backup made before the upgrade."
+        )
+    for step in range(version, VERSION):
+        for statement in MIGRATIONS[step]:
+            connection.exec_driver_sql(statement)
+    connection.execute(home.update().values(version=VERSION))
+
+
+def _storage(error: Exception) -> Exception:
+    return StorageError(str(error)) if isinstance(error, sa.exc.SQLAlchemyError) else error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        raise StorageError(str(error)) from error
