@@ -1,0 +1,295 @@
+"""Galleries as rows: what is enrolled, in whose account, in which order. Every function runs in a transaction
+its caller holds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from countenance.database import collections, faces, removals, tags
+from countenance.types import Box, Enrolled, Gallery, Template, Vector
+
+T = TypeVar("T")
+
+_SOME = 500
+"""Values in one IN list: below the 999 variables an old SQLite allows."""
+
+
+def create(
+    connection: Connection,
+    account: str,
+    collection_id: str,
+    model: str,
+    labels: Mapping[str, str],
+    now: dt.datetime,
+) -> Gallery | None:
+    """A new, empty gallery; None where the account has one of that name."""
+    if find(connection, account, collection_id):
+        return None
+    row = {"account": account, "collection_id": collection_id, "model": model, "created": now.timestamp()}
+    number = connection.execute(collections.insert().values(change=0, size=0, **row)).inserted_primary_key
+    assert number is not None
+    tag(connection, number[0], labels)
+    return find(connection, account, collection_id)
+
+
+def find(connection: Connection, account: str, collection_id: str) -> Gallery | None:
+    query = sa.select(collections).where(
+        collections.c.account == account, collections.c.collection_id == collection_id
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _gallery(row, labels(connection, row.number))
+
+
+def page(connection: Connection, account: str, after: int, limit: int) -> list[Gallery]:
+    """An account's galleries in the order they were made, past row `after`."""
+    query = sa.select(collections).where(collections.c.account == account, collections.c.number > after)
+    rows = connection.execute(query.order_by(collections.c.number).limit(limit))
+    return [_gallery(row, {}) for row in rows]
+
+
+def delete(connection: Connection, gallery: Gallery) -> None:
+    """The gallery and, with it, every template, tag and removal."""
+    for table in (faces, removals, tags):
+        connection.execute(table.delete().where(table.c.collection == gallery.number))
+    connection.execute(collections.delete().where(collections.c.number == gallery.number))
+
+
+def labels(connection: Connection, number: int) -> dict[str, str]:
+    rows = connection.execute(sa.select(tags).where(tags.c.collection == number).order_by(tags.c.key))
+    return {row.key: row.value for row in rows}
+
+
+def tag(connection: Connection, number: int, added: Mapping[str, str]) -> None:
+    untag(connection, number, added)
+    if added:
+        rows = [{"collection": number, "key": key, "value": value} for key, value in added.items()]
+        connection.execute(tags.insert(), rows)
+
+
+def untag(connection: Connection, number: int, names: Iterable[str]) -> None:
+    connection.execute(tags.delete().where(tags.c.collection == number, tags.c.key.in_(list(names))))
+
+
+def enrol(connection: Connection, gallery: Gallery, templates: Sequence[Template]) -> list[Enrolled]:
+    """Enrol templates in the order given and return what stands for each in the gallery.
+
+    The same image, external id and box again is the template that is there already.
+    """
+    known = _of_images(connection, gallery, {template.image_id for template in templates})
+    change = _advance(connection, gallery.number)
+    answer, rows = [], []
+    for template in templates:
+        external = template.external_image_id or ""
+        place = (template.image_id, external, _write_box(template.box))
+        if place not in known:
+            known[place] = Enrolled(
+                template.face_id,
+                template.image_id,
+                template.external_image_id,
+                template.box,
+                template.confidence,
+                template.embedding.model,
+            )
+            rows.append(_row(gallery.number, change, template, place))
+        answer.append(known[place])
+    if rows:
+        connection.execute(faces.insert(), rows)
+        _resize(connection, gallery.number, len(rows))
+    return answer
+
+
+def renew(connection: Connection, gallery: Gallery, model: str, vectors: Mapping[str, Vector]) -> None:
+    """Replace every template of a gallery by another model's, under the same FaceIds.
+
+    vectors: unit float32 by FaceId, one for every face of the gallery.
+    """
+    change = _advance(connection, gallery.number)
+    for face_id, vector in vectors.items():
+        where = (faces.c.collection == gallery.number) & (faces.c.face_id == face_id)
+        connection.execute(faces.update().where(where).values(vector=_bytes(vector), change=change))
+    owner = collections.c.number == gallery.number
+    connection.execute(collections.update().where(owner).values(model=model))
+
+
+def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[str]:
+    """Delete templates; the FaceIds that were there, in the order given."""
+    rows = {}
+    for some in _chunks(face_ids):
+        query = sa.select(faces.c.number, faces.c.face_id)
+        here = faces.c.collection == gallery.number
+        rows.update(
+            {
+                row.face_id: row.number
+                for row in connection.execute(query.where(here, faces.c.face_id.in_(some)))
+            }
+        )
+    if rows:
+        change = _advance(connection, gallery.number)
+        for gone in _chunks(list(rows.values())):
+            connection.execute(faces.delete().where(faces.c.number.in_(gone)))
+        marks = [{"collection": gallery.number, "change": change, "face": number} for number in rows.values()]
+        connection.execute(removals.insert(), marks)
+        _resize(connection, gallery.number, -len(rows))
+    return [face_id for face_id in dict.fromkeys(face_ids) if face_id in rows]
+
+
+def enrolled(
+    connection: Connection,
+    gallery: Gallery,
+    after: int = 0,
+    limit: int = 1000,
+    face_ids: Sequence[str] | None = None,
+) -> list[tuple[int, Enrolled]]:
+    """(row, face) in enrolment order past row `after`; only `face_ids` where they are given."""
+    where = (faces.c.collection == gallery.number) & (faces.c.number > after)
+    if face_ids is None:
+        return _select(connection, gallery.model, where, limit)
+    found: list[tuple[int, Enrolled]] = []
+    for some in _chunks(list(dict.fromkeys(face_ids))):
+        found += _select(connection, gallery.model, where & faces.c.face_id.in_(some), limit)
+    return sorted(found, key=lambda pair: pair[0])[:limit]
+
+
+def by_rows(connection: Connection, gallery: Gallery, numbers: Sequence[int]) -> dict[int, Enrolled]:
+    """Faces by row; rows that are gone are left out."""
+    found: list[tuple[int, Enrolled]] = []
+    for some in _chunks(numbers):
+        found += _select(connection, gallery.model, faces.c.number.in_(some), len(some))
+    return dict(found)
+
+
+def vector(connection: Connection, gallery: Gallery, face_id: str) -> Vector | None:
+    query = sa.select(faces.c.vector).where(faces.c.collection == gallery.number, faces.c.face_id == face_id)
+    row = connection.execute(query).first()
+    return None if row is None else np.frombuffer(row.vector, "<f4")
+
+
+def state(connection: Connection, number: int) -> tuple[int, str] | None:
+    """(change, model) of a gallery; None where it is gone."""
+    query = sa.select(collections.c.change, collections.c.model).where(collections.c.number == number)
+    row = connection.execute(query).first()
+    return None if row is None else (row.change, row.model)
+
+
+def changed_since(
+    connection: Connection, number: int, change: int
+) -> tuple[list[int], list[str], list[bytes], list[int]]:
+    """What an index that stands at `change` lacks: rows, FaceIds and vectors to put, rows to drop."""
+    query = sa.select(faces.c.number, faces.c.face_id, faces.c.vector)
+    newer = query.where(faces.c.collection == number, faces.c.change > change).order_by(faces.c.number)
+    rows = connection.execute(newer).all()
+    gone = sa.select(removals.c.face).where(removals.c.collection == number, removals.c.change > change)
+    return (
+        [row.number for row in rows],
+        [row.face_id for row in rows],
+        [row.vector for row in rows],
+        [row.face for row in connection.execute(gone)],
+    )
+
+
+def _advance(connection: Connection, number: int) -> int:
+    """The next change number; the update holds the gallery's row, so that changes commit in order."""
+    update = collections.update().where(collections.c.number == number)
+    connection.execute(update.values(change=collections.c.change + 1))
+    return int(
+        connection.execute(sa.select(collections.c.change).where(collections.c.number == number)).scalar_one()
+    )
+
+
+def _resize(connection: Connection, number: int, by: int) -> None:
+    update = collections.update().where(collections.c.number == number)
+    connection.execute(update.values(size=collections.c.size + by))
+
+
+def _of_images(
+    connection: Connection, gallery: Gallery, image_ids: Iterable[str]
+) -> dict[tuple[str, str, str], Enrolled]:
+    known = {}
+    here = faces.c.collection == gallery.number
+    for some in _chunks(list(image_ids)):
+        for _, face in _select(connection, gallery.model, here & faces.c.image_id.in_(some), None):
+            known[face.image_id, face.external_image_id or "", _write_box(face.box)] = face
+    return known
+
+
+def _select(
+    connection: Connection, model: str, where: sa.ColumnElement[bool], limit: int | None
+) -> list[tuple[int, Enrolled]]:
+    columns = (
+        faces.c.number,
+        faces.c.face_id,
+        faces.c.image_id,
+        faces.c.external_image_id,
+        faces.c.box,
+        faces.c.confidence,
+    )
+    rows = connection.execute(sa.select(*columns).where(where).order_by(faces.c.number).limit(limit))
+    return [
+        (
+            row.number,
+            Enrolled(
+                row.face_id,
+                row.image_id,
+                row.external_image_id or None,
+                _read_box(row.box),
+                row.confidence,
+                model,
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _row(
+    number: int, change: int, template: Template, place: tuple[str, str, str]
+) -> dict[str, int | float | str | bytes]:
+    image_id, external, box = place
+    return {
+        "collection": number,
+        "change": change,
+        "face_id": template.face_id,
+        "image_id": image_id,
+        "external_image_id": external,
+        "box": box,
+        "confidence": template.confidence,
+        "vector": _bytes(template.embedding.vector),
+    }
+
+
+def _gallery(row: sa.Row[tuple[object, ...]], tagged: Mapping[str, str]) -> Gallery:
+    return Gallery(
+        number=row.number,
+        account=row.account,
+        collection_id=row.collection_id,
+        model=row.model,
+        created=dt.datetime.fromtimestamp(row.created, dt.UTC),
+        change=row.change,
+        size=row.size,
+        tags=tagged,
+    )
+
+
+def _write_box(box: Box) -> str:
+    """Four ratios to a millionth: the same image gives the same text."""
+    return " ".join(f"{value:.6f}" for value in (box.left, box.top, box.width, box.height))
+
+
+def _read_box(text: str) -> Box:
+    left, top, width, height = map(float, text.split())
+    return Box(left, top, width, height)
+
+
+def _bytes(values: Vector) -> bytes:
+    return np.ascontiguousarray(values, "<f4").tobytes()
+
+
+def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
+    for start in range(0, len(values), _SOME):
+        yield values[start : start + _SOME]

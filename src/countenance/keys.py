@@ -1,0 +1,134 @@
+"""Who may call: organisations and their API keys. What signs: the ledger's key and the page tokens' secret.
+
+A SigV4 secret has to be known to check a signature, so it is stored, sealed (AES-256-GCM) under the
+home's master key: a copy of the database alone opens nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.engine import Connection
+
+from countenance.database import keys, organisations
+from countenance.errors import HomeError
+from countenance.types import Caller, OrganisationKind
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Who holds keys, as the operator registered them: the kind is the operator's word.
+
+    account: 12 digits. place: a place code such as "US-CA".
+    """
+
+    account: str
+    name: str
+    kind: OrganisationKind
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A credential as it may be shown: everything but the secret. Times are epoch seconds."""
+
+    access_key_id: str
+    organisation: Organisation
+    purpose: str | None
+    created: float
+    revoked: float | None
+
+
+class Keys:
+    """The organisations and keys of a home, and what is derived from its master key (32 bytes)."""
+
+    def __init__(self, master: bytes) -> None:
+        if len(master) != 32:
+            raise HomeError("master.key must hold 32 bytes; restore it from a backup of this home")
+        self._seal = AESGCM(self._derive(master, "api-key-secrets"))
+        self._tokens = self._derive(master, "page-tokens")
+        self._pseudonyms = self._derive(master, "caller-pseudonyms")
+
+    @staticmethod
+    def _derive(master: bytes, use: str) -> bytes:
+        return hmac.digest(master, f"countenance/{use}".encode(), "sha256")
+
+    def token(self, content: bytes) -> bytes:
+        """A MAC (16 bytes) that only this home can make: it signs page tokens."""
+        return hmac.digest(self._tokens, content, "sha256")[:16]
+
+    def pseudonym(self, access_key_id: str) -> str:
+        """What the ledger calls a key: the same each time, and not the key's id (24 hex digits)."""
+        return hmac.new(self._pseudonyms, access_key_id.encode(), hashlib.sha256).hexdigest()[:24]
+
+    def register(self, connection: Connection, name: str, kind: OrganisationKind, place: str) -> Organisation:
+        organisation = Organisation(f"{secrets.randbelow(9 * 10**11) + 10**11}", name, kind, place)
+        row = {"account": organisation.account, "name": name, "kind": kind.value, "place": place}
+        connection.execute(organisations.insert().values(created=time.time(), **row))
+        return organisation
+
+    def organisations(self, connection: Connection) -> list[Organisation]:
+        rows = connection.execute(sa.select(organisations).order_by(organisations.c.created))
+        return [_organisation(row) for row in rows]
+
+    def issue(
+        self, connection: Connection, organisation: Organisation, purpose: str | None
+    ) -> tuple[Key, str]:
+        """A new key and its secret, which is shown once."""
+        key_id = "CNT" + "".join(secrets.choice(_ALPHABET) for _ in range(17))
+        secret = base64.b64encode(secrets.token_bytes(30)).decode()
+        nonce = secrets.token_bytes(12)
+        sealed = nonce + self._seal.encrypt(nonce, secret.encode(), key_id.encode())
+        key = Key(key_id, organisation, purpose, time.time(), None)
+        row = {"access_key_id": key_id, "account": organisation.account, "secret": sealed}
+        connection.execute(keys.insert().values(purpose=purpose, created=key.created, **row))
+        return key, secret
+
+    def revoke(self, connection: Connection, access_key_id: str) -> bool:
+        """Whether there was such a key in force."""
+        update = keys.update().where(keys.c.access_key_id == access_key_id, keys.c.revoked.is_(None))
+        return bool(connection.execute(update.values(revoked=time.time())).rowcount)
+
+    def list(self, connection: Connection) -> list[Key]:
+        query = sa.select(keys, organisations).join(organisations).order_by(keys.c.created)
+        return [
+            Key(row.access_key_id, _organisation(row), row.purpose, row.created, row.revoked)
+            for row in connection.execute(query)
+        ]
+
+    def find(self, connection: Connection, access_key_id: str) -> tuple[Caller, str] | None:
+        """The caller and the secret of a key in force; None for one that is unknown or revoked."""
+        query = sa.select(keys, organisations).join(organisations)
+        row = connection.execute(
+            query.where(keys.c.access_key_id == access_key_id, keys.c.revoked.is_(None))
+        ).first()
+        if row is None:
+            return None
+        nonce, sealed = row.secret[:12], row.secret[12:]
+        secret = self._seal.decrypt(nonce, sealed, access_key_id.encode()).decode()
+        return caller(Key(access_key_id, _organisation(row), row.purpose, row.created, None)), secret
+
+
+def caller(key: Key) -> Caller:
+    organisation = key.organisation
+    return Caller(
+        account=organisation.account,
+        organisation=organisation.name,
+        kind=organisation.kind,
+        place=organisation.place,
+        purpose=key.purpose,
+        key=key.access_key_id,
+    )
+
+
+def _organisation(row: sa.Row[tuple[str, ...]]) -> Organisation:
+    return Organisation(row.account, row.name, OrganisationKind(row.kind), row.place)

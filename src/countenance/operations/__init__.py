@@ -1,0 +1,99 @@
+"""ONE FUNCTION PER OPERATION: it computes, and returns what to commit. Only the gate calls one.
+
+An operation is handed a `Call` whose request is checked and whose defaults are filled in, and the
+`Tools`. It may read, look and compare; it writes nothing. What is to be written it returns as a
+`Commit`, which the gate runs in one short transaction together with the outcome's ledger entry.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection
+
+from countenance.database import Database
+from countenance.galleries import Galleries
+from countenance.keys import Keys
+from countenance.types import EMPTY, Action, Caller, Gallery
+from countenance.vision import Vision
+
+Request = Mapping[str, Any]
+
+
+class Objects(Protocol):
+    """Where `S3Object` bytes come from."""
+
+    def read(self, bucket: str, name: str, version: str | None = None) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The senses, the memory and what else an operation may use."""
+
+    vision: Vision
+    galleries: Galleries
+    database: Database
+    objects: Objects
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as an operation sees it.
+
+    request: decoded by the service model, defaults filled in. gallery: the caller's collection the
+    call names, as it stood when policy was asked; None where the call names none or it is missing.
+    """
+
+    operation: str
+    request: Request
+    caller: Caller
+    region: str
+    now: dt.datetime
+    gallery: Gallery | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An answer in AWS's shape.
+
+    candidates, top: how many candidates it holds and the best one's Similarity, for the ledger.
+    notes: what AWS's shape has no room for, sent as `x-countenance-*` headers.
+    """
+
+    answer: Mapping[str, Any]
+    candidates: int | None = None
+    top: float | None = None
+    notes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What to write, and whether it erases templates (their bytes must then leave every file)."""
+
+    write: Callable[[Connection], Done]
+    erases: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How the gate treats one operation.
+
+    actions: what the request does to people; policy must permit every one of them.
+    collection: the CollectionId the request names, if any.
+    threshold: the Similarity the request asks for, after defaults, if any.
+    """
+
+    run: Callable[[Call, Tools], Done | Commit]
+    actions: Callable[[Request], tuple[Action, ...]]
+    defaults: Request = field(default_factory=lambda: MappingProxyType({}))
+    collection: Callable[[Request], str | None] = lambda request: request.get("CollectionId")
+    threshold: Callable[[Request], float | None] = lambda request: request.get("FaceMatchThreshold")
+
+
+def always(*actions: Action) -> Callable[[Request], tuple[Action, ...]]:
+    return lambda _request: actions

@@ -1,0 +1,52 @@
+"""Every operation of the API: those we serve, lists of what cannot exist here, and an honest no to the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+
+from countenance.errors import InvalidParameter
+from countenance.operations import (
+    Call,
+    Done,
+    Operation,
+    Tools,
+    always,
+    enrolment,
+    faces,
+    galleries,
+    searching,
+)
+from countenance.types import Action
+
+_EMPTY_LISTS = {
+    "ListStreamProcessors": "StreamProcessors",
+    "ListMediaAnalysisJobs": "MediaAnalysisJobs",
+    "DescribeProjects": "ProjectDescriptions",
+}
+
+
+def _nothing(member: str) -> Operation:
+    def run(call: Call, tools: Tools) -> Done:
+        return Done({member: []})
+
+    return Operation(run, always(Action.MANAGE))
+
+
+def _not_offered(call: Call, tools: Tools) -> NoReturn:
+    raise InvalidParameter(detail=f"{call.operation} is not offered here yet")
+
+
+SERVED: Mapping[str, Operation] = {
+    **faces.OPERATIONS,
+    **galleries.OPERATIONS,
+    **enrolment.OPERATIONS,
+    **searching.OPERATIONS,
+    **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
+}
+
+
+def catalogue(names: Iterable[str]) -> Mapping[str, Operation]:
+    """How each operation of the service model is run."""
+    refused = Operation(_not_offered, always(Action.MANAGE), collection=lambda _request: None)
+    return {name: SERVED.get(name, refused) for name in names}

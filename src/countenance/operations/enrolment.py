@@ -1,0 +1,121 @@
+"""What a collection holds: IndexFaces, ListFaces, DeleteFaces, ListUsers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from countenance.errors import InvalidParameter
+from countenance.galleries import store
+from countenance.operations import (
+    Call,
+    Commit,
+    Done,
+    Operation,
+    Request,
+    Tools,
+    always,
+    pages,
+    photos,
+    render,
+)
+from countenance.operations.galleries import present, still
+from countenance.operations.photos import Sighting
+from countenance.types import Action, Gallery, Template
+
+
+def index_faces(call: Call, tools: Tools) -> Commit:
+    """Enrol the faces of a photo, largest first. The same photo and ExternalImageId again adds nothing."""
+    request, gallery = call.request, present(call)
+    same_model(gallery, tools)
+    image = photos.fetch(request["Image"], tools)
+    seen = photos.look(image, tools, request["QualityFilter"])
+    good = [sighting for sighting in seen if not sighting.reasons]
+    most = request.get("MaxFaces", len(good))
+    refused = [s for s in seen if s.reasons]
+    refused += [Sighting(s.face, s.description, ("EXCEEDS_MAX_FACES",)) for s in good[most:]]
+    used = good[:most]
+    photo, external = photos.image_id(image), request.get("ExternalImageId")
+    templates = [
+        Template(str(uuid.uuid4()), photo, external, s.face.box, s.face.confidence, embedding)
+        for s, embedding in zip(used, tools.vision.embed(image, [s.face for s in used]), strict=True)
+    ]
+    every = "ALL" in request["DetectionAttributes"]
+
+    def detail(sighting: Sighting) -> render.Shape:
+        return render.face_detail(sighting.face, sighting.description, every=every)
+
+    def write(connection: Connection) -> Done:
+        enrolled = store.enrol(connection, still(connection, call), templates)
+        records = [
+            {"Face": render.enrolled_face(face), "FaceDetail": detail(sighting)}
+            for face, sighting in zip(enrolled, used, strict=True)
+        ]
+        unused = [{"Reasons": list(s.reasons), "FaceDetail": detail(s)} for s in refused]
+        return Done({"FaceRecords": records, "FaceModelVersion": gallery.model, "UnindexedFaces": unused})
+
+    return Commit(write)
+
+
+def list_faces(call: Call, tools: Tools) -> Done:
+    """Faces in the order they were enrolled."""
+    gallery = present(call)
+    start, limit = pages.after(tools.keys, call), pages.limit(call)
+    found: list[tuple[int, Any]] = []
+    if "UserId" not in call.request:  # there are no users yet, so none has faces
+        with tools.database.reading() as connection:
+            ids = call.request.get("FaceIds")
+            found = store.enrolled(connection, gallery, start, limit + 1, ids)
+    shown = found[:limit]
+    answer: dict[str, Any] = {
+        "Faces": [render.enrolled_face(face) for _, face in shown],
+        "FaceModelVersion": gallery.model,
+    }
+    if len(found) > limit:
+        answer["NextToken"] = pages.seal(tools.keys, call, shown[-1][0])
+    return Done(answer)
+
+
+def delete_faces(call: Call, tools: Tools) -> Commit:
+    """Delete templates and every byte of them in database, log and memory."""
+    present(call)
+    asked = list(dict.fromkeys(call.request["FaceIds"]))
+
+    def write(connection: Connection) -> Done:
+        gone = store.forget(connection, still(connection, call), asked)
+        missing = [face_id for face_id in asked if face_id not in set(gone)]
+        failures = [{"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in missing]
+        return Done({"DeletedFaces": gone, "UnsuccessfulFaceDeletions": failures})
+
+    return Commit(write, erases=True)
+
+
+def list_users(call: Call, tools: Tools) -> Done:
+    """Users are not offered yet, so a collection has none."""
+    present(call)
+    return Done({"Users": []})
+
+
+def same_model(gallery: Gallery, tools: Tools) -> None:
+    if gallery.model != tools.vision.model:
+        raise InvalidParameter(
+            detail=f"collection {gallery.collection_id} holds templates of {gallery.model}, and this service "
+            f"runs {tools.vision.model}; `countenance reindex` enrols it anew from the original photos"
+        )
+
+
+def _index_actions(request: Request) -> tuple[Action, ...]:
+    beyond = set(request["DetectionAttributes"]) - {"DEFAULT"}
+    return (Action.ENROL, Action.DESCRIBE) if beyond else (Action.ENROL,)
+
+
+OPERATIONS = {
+    "IndexFaces": Operation(
+        index_faces, _index_actions, {"QualityFilter": "AUTO", "DetectionAttributes": ["DEFAULT"]}
+    ),
+    "ListFaces": Operation(list_faces, always(Action.MANAGE)),
+    "DeleteFaces": Operation(delete_faces, always(Action.MANAGE)),
+    "ListUsers": Operation(list_users, always(Action.MANAGE)),
+}

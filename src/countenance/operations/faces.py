@@ -1,0 +1,67 @@
+"""Faces of one call, nothing kept: DetectFaces, CompareFaces."""
+
+from __future__ import annotations
+
+from countenance import galleries
+from countenance.errors import InvalidParameter
+from countenance.operations import Call, Done, Operation, Request, Tools, always, photos, render
+from countenance.types import Action
+
+ADULTS = "adults"
+
+
+def detect_faces(call: Call, tools: Tools) -> Done:
+    """Every face of a photo, largest first, at most the hundred largest."""
+    image = photos.fetch(call.request["Image"], tools)
+    every = "ALL" in call.request["Attributes"]
+    seen = photos.look(image, tools)
+    return Done({"FaceDetails": [render.face_detail(s.face, s.description, every=every) for s in seen]})
+
+
+def compare_faces(call: Call, tools: Tools) -> Done:
+    """The largest face of the source against every face of the target."""
+    request = call.request
+    source, target = (photos.fetch(request[name], tools) for name in ("SourceImage", "TargetImage"))
+    face = photos.largest(source, tools, request["QualityFilter"])
+    seen = [s for s in photos.look(target, tools, request["QualityFilter"]) if not s.reasons]
+    if face is None or not seen:
+        missing = "SourceImage" if face is None else "TargetImage"
+        raise InvalidParameter(detail=f"no face was found in {missing}")
+    [probe] = tools.vision.embed(source, [face])
+    calibration = tools.vision.calibration(ADULTS)
+    matched, unmatched = [], []
+    others = tools.vision.embed(target, [s.face for s in seen])
+    for sighting, other in zip(seen, others, strict=True):
+        similarity = calibration.similarity(galleries.verify(probe, other))
+        shape = render.compared_face(sighting.face, sighting.description)
+        if similarity >= request["SimilarityThreshold"]:
+            matched.append({"Similarity": similarity, "Face": shape})
+        else:
+            unmatched.append(shape)
+    matched.sort(key=lambda line: -line["Similarity"])
+    answer = {
+        "SourceImageFace": {
+            "BoundingBox": render.bounding_box(face.box),
+            "Confidence": face.confidence,
+        },
+        "FaceMatches": matched,
+        "UnmatchedFaces": unmatched,
+    }
+    return Done(answer, len(matched), matched[0]["Similarity"] if matched else None)
+
+
+def _detect_actions(request: Request) -> tuple[Action, ...]:
+    """Pose, quality, box and landmarks are detection; any attribute beyond DEFAULT describes a person."""
+    beyond = set(request["Attributes"]) - {"DEFAULT"}
+    return (Action.DETECT, Action.DESCRIBE) if beyond else (Action.DETECT,)
+
+
+OPERATIONS = {
+    "DetectFaces": Operation(detect_faces, _detect_actions, {"Attributes": ["DEFAULT"]}),
+    "CompareFaces": Operation(
+        compare_faces,
+        always(Action.VERIFY),
+        {"SimilarityThreshold": 80.0, "QualityFilter": "NONE"},
+        threshold=lambda request: request["SimilarityThreshold"],
+    ),
+}

@@ -1,0 +1,160 @@
+"""Collections and their tags: Create, Describe, List, Delete, TagResource, UntagResource, ListTagsForResource."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from countenance.errors import (
+    InvalidParameter,
+    ResourceAlreadyExists,
+    ResourceNotFound,
+    ServiceQuotaExceeded,
+)
+from countenance.galleries import store
+from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always, pages, render
+from countenance.types import Action, Gallery
+
+SUBJECTS = "countenance:subjects"
+"""The tag that names the population whose calibration a collection's Similarity uses."""
+
+MOST_TAGS = 200
+_ARN = re.compile(r"arn:[^:]+:rekognition:[^:]*:(?P<account>\d{12}):collection/(?P<id>[a-zA-Z0-9_.\-]+)")
+
+
+def present(call: Call) -> Gallery:
+    """The collection a call names. Raises ResourceNotFound in AWS's words."""
+    if call.gallery is None:
+        raise ResourceNotFound(f"The collection id: {_named(call.request)} does not exist")
+    return call.gallery
+
+
+def still(connection: Connection, call: Call) -> Gallery:
+    """The same collection inside the transaction: it may have been deleted since policy was asked."""
+    gallery = present(call)
+    now = store.find(connection, gallery.account, gallery.collection_id)
+    if now is None or now.number != gallery.number:
+        raise ResourceNotFound(f"The collection id: {gallery.collection_id} does not exist")
+    return now
+
+
+def population(gallery: Gallery) -> str:
+    return gallery.tags.get(SUBJECTS, "adults")
+
+
+def create_collection(call: Call, tools: Tools) -> Commit:
+    request = call.request
+    tagged: Mapping[str, str] = request["Tags"]
+    _check_tags(tools, tagged)
+
+    def write(connection: Connection) -> Done:
+        gallery = store.create(
+            connection, call.caller.account, request["CollectionId"], tools.vision.model, tagged, call.now
+        )
+        if gallery is None:
+            raise ResourceAlreadyExists(f"The collection id: {request['CollectionId']} already exists")
+        arn = render.collection_arn(gallery, call.region)
+        return Done({"StatusCode": 200, "CollectionArn": arn, "FaceModelVersion": gallery.model})
+
+    return Commit(write)
+
+
+def describe_collection(call: Call, tools: Tools) -> Done:
+    gallery = call.gallery
+    if gallery is None:
+        raise ResourceNotFound(f"Collection:{_named(call.request)} not found!")
+    return Done(
+        {
+            "FaceCount": gallery.size,
+            "FaceModelVersion": gallery.model,
+            "CollectionARN": render.collection_arn(gallery, call.region),
+            "CreationTimestamp": gallery.created,
+            "UserCount": 0,
+        }
+    )
+
+
+def list_collections(call: Call, tools: Tools) -> Done:
+    start, limit = pages.after(tools.keys, call), pages.limit(call)
+    with tools.database.reading() as connection:
+        found = store.page(connection, call.caller.account, start, limit + 1)
+    shown = found[:limit]
+    answer: dict[str, Any] = {
+        "CollectionIds": [gallery.collection_id for gallery in shown],
+        "FaceModelVersions": [gallery.model for gallery in shown],
+    }
+    if len(found) > limit:
+        answer["NextToken"] = pages.seal(tools.keys, call, shown[-1].number)
+    return Done(answer)
+
+
+def delete_collection(call: Call, tools: Tools) -> Commit:
+    gallery = present(call)
+
+    def write(connection: Connection) -> Done:
+        store.delete(connection, still(connection, call))
+        tools.galleries.lose(gallery)
+        return Done({"StatusCode": 200})
+
+    return Commit(write, erases=True)
+
+
+def tag_resource(call: Call, tools: Tools) -> Commit:
+    present(call)
+    added: Mapping[str, str] = call.request["Tags"]
+    _check_tags(tools, added)
+
+    def write(connection: Connection) -> Done:
+        gallery = still(connection, call)
+        if len(gallery.tags | added) > MOST_TAGS:
+            raise ServiceQuotaExceeded(f"a collection carries at most {MOST_TAGS} tags")
+        store.tag(connection, gallery.number, added)
+        return Done({})
+
+    return Commit(write)
+
+
+def untag_resource(call: Call, tools: Tools) -> Commit:
+    present(call)
+    names: Iterable[str] = call.request["TagKeys"]
+
+    def write(connection: Connection) -> Done:
+        store.untag(connection, still(connection, call).number, names)
+        return Done({})
+
+    return Commit(write)
+
+
+def list_tags(call: Call, tools: Tools) -> Done:
+    return Done(render.tags(present(call).tags))
+
+
+def _check_tags(tools: Tools, tagged: Mapping[str, str]) -> None:
+    subjects = tagged.get(SUBJECTS)
+    known = tools.vision.populations
+    if subjects is not None and subjects not in known:
+        raise InvalidParameter(detail=f"the tag {SUBJECTS} must be one of {', '.join(known)}")
+
+
+def _named(request: Request) -> str:
+    return str(request.get("CollectionId") or _of_arn(request) or request.get("ResourceArn"))
+
+
+def _of_arn(request: Request) -> str | None:
+    """The CollectionId of a resource ARN; its region is ignored, its account checked by the gate's look-up."""
+    arn = _ARN.fullmatch(request["ResourceArn"]) if "ResourceArn" in request else None
+    return arn["id"] if arn else None
+
+
+OPERATIONS = {
+    "CreateCollection": Operation(create_collection, always(Action.MANAGE), {"Tags": {}}),
+    "DescribeCollection": Operation(describe_collection, always(Action.MANAGE)),
+    "ListCollections": Operation(list_collections, always(Action.MANAGE)),
+    "DeleteCollection": Operation(delete_collection, always(Action.MANAGE)),
+    "TagResource": Operation(tag_resource, always(Action.GOVERN), collection=_of_arn),
+    "UntagResource": Operation(untag_resource, always(Action.GOVERN), collection=_of_arn),
+    "ListTagsForResource": Operation(list_tags, always(Action.MANAGE), collection=_of_arn),
+}

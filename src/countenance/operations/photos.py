@@ -1,0 +1,99 @@
+"""From a request's `Image` to faces worth using: fetch, decode, detect, filter by quality."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from countenance.errors import InvalidParameter, InvalidS3Object
+from countenance.operations import Tools
+from countenance.types import Description, Face, Image
+from countenance.vision import images
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The least a face must show to pass a quality filter. Levels rise; AUTO is LOW, as indexing wants.
+
+    confidence: percent. pixels: the box's longer side in the upright photo. brightness, sharpness:
+    [0, 100] as types.Quality. turn: the most yaw or pitch, in degrees.
+    """
+
+    confidence: float
+    pixels: float
+    brightness: float
+    sharpness: float
+    turn: float
+
+    def reasons(self, image: Image, face: Face, description: Description) -> tuple[str, ...]:
+        """Rekognition's reasons why the face does not pass; none if it does."""
+        longer = max(face.box.width * image.width, face.box.height * image.height)
+        pose, quality = description.pose, description.quality
+        tests = {
+            "LOW_CONFIDENCE": face.confidence < self.confidence,
+            "SMALL_BOUNDING_BOX": longer < self.pixels,
+            "LOW_BRIGHTNESS": quality.brightness < self.brightness,
+            "LOW_SHARPNESS": quality.sharpness < self.sharpness,
+            "EXTREME_POSE": max(abs(pose.yaw), abs(pose.pitch)) > self.turn,
+        }
+        return tuple(reason for reason, fails in tests.items() if fails)
+
+
+BARS: Mapping[str, Bar | None] = {
+    "NONE": None,
+    "AUTO": Bar(confidence=70, pixels=24, brightness=8, sharpness=3, turn=75),
+    "LOW": Bar(confidence=70, pixels=24, brightness=8, sharpness=3, turn=75),
+    "MEDIUM": Bar(confidence=80, pixels=48, brightness=15, sharpness=8, turn=55),
+    "HIGH": Bar(confidence=88, pixels=80, brightness=25, sharpness=15, turn=35),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A face with its description and the reasons, if any, that keep it from being used."""
+
+    face: Face
+    description: Description
+    reasons: tuple[str, ...] = ()
+
+
+def fetch(reference: Mapping[str, Any], tools: Tools) -> Image:
+    """The photo a request's `Image` member names: its bytes, or an object in a bucket.
+
+    Raises InvalidParameter where it names none or both, and what images.decode and Objects.read raise.
+    """
+    inline, stored = reference.get("Bytes"), reference.get("S3Object")
+    if (inline is None) == (stored is None):
+        raise InvalidParameter(detail="Image needs either Bytes or S3Object")
+    if inline is not None:
+        return images.decode(inline)
+    assert stored is not None
+    if not stored.get("Bucket") or not stored.get("Name"):
+        raise InvalidS3Object("Request has invalid S3 object.")
+    return images.decode(tools.objects.read(stored["Bucket"], stored["Name"], stored.get("Version")))
+
+
+def image_id(image: Image) -> str:
+    """The same for the same bytes: a UUID made of the SHA-256 of the photo."""
+    return str(uuid.UUID(bytes=image.digest[:16], version=5))
+
+
+def look(image: Image, tools: Tools, level: str = "NONE") -> list[Sighting]:
+    """Every face, largest first, with the reasons the quality filter `level` has against it."""
+    faces = tools.vision.detect(image)
+    described = tools.vision.describe(image, faces)
+    bar = BARS[level]
+    return [
+        Sighting(face, description, bar.reasons(image, face, description) if bar else ())
+        for face, description in zip(faces, described, strict=True)
+    ]
+
+
+def largest(image: Image, tools: Tools, level: str = "NONE") -> Face | None:
+    """The largest face that passes the filter; a filter of NONE costs no description."""
+    faces: Sequence[Face] = tools.vision.detect(image)
+    if level != "NONE":
+        faces = [seen.face for seen in look(image, tools, level) if not seen.reasons]
+    return faces[0] if faces else None

@@ -1,0 +1,68 @@
+"""Our nouns in AWS's shapes. Pure: one function a shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from countenance.types import Box, Description, Enrolled, Face, Gallery, Pose, Quality
+
+Shape = dict[str, Any]
+
+FIVE = ("eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose")
+"""The landmarks of a DEFAULT answer, in the order Rekognition gives them."""
+
+
+def bounding_box(box: Box) -> Shape:
+    return {"Width": box.width, "Height": box.height, "Left": box.left, "Top": box.top}
+
+
+def landmarks(description: Description, *, every: bool) -> list[Shape]:
+    names = tuple(description.points) if every else FIVE
+    points = ((name, description.points[name]) for name in names)
+    return [{"Type": name, "X": point.x, "Y": point.y} for name, point in points]
+
+
+def pose(value: Pose) -> Shape:
+    return {"Roll": value.roll, "Yaw": value.yaw, "Pitch": value.pitch}
+
+
+def quality(value: Quality) -> Shape:
+    return {"Brightness": value.brightness, "Sharpness": value.sharpness}
+
+
+def face_detail(face: Face, description: Description, *, every: bool = False) -> Shape:
+    """FaceDetail as DEFAULT asks for it; `every` adds the landmarks of ALL."""
+    return {
+        "BoundingBox": bounding_box(face.box),
+        "Landmarks": landmarks(description, every=every),
+        "Pose": pose(description.pose),
+        "Quality": quality(description.quality),
+        "Confidence": face.confidence,
+    }
+
+
+def compared_face(face: Face, description: Description) -> Shape:
+    return face_detail(face, description)
+
+
+def enrolled_face(face: Enrolled) -> Shape:
+    """Face: what is told of a template."""
+    shape: Shape = {
+        "FaceId": face.face_id,
+        "BoundingBox": bounding_box(face.box),
+        "ImageId": face.image_id,
+        "Confidence": face.confidence,
+        "IndexFacesModelVersion": face.model,
+    }
+    if face.external_image_id is not None:
+        shape["ExternalImageId"] = face.external_image_id
+    return shape
+
+
+def collection_arn(gallery: Gallery, region: str) -> str:
+    return f"arn:aws:rekognition:{region}:{gallery.account}:collection/{gallery.collection_id}"
+
+
+def tags(values: Mapping[str, str]) -> Shape:
+    return {"Tags": dict(values)}

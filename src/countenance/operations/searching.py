@@ -1,0 +1,82 @@
+"""1:N search: SearchFaces, SearchFacesByImage. What comes back are candidates, never "the person"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from countenance.errors import InvalidParameter
+from countenance.galleries import store
+from countenance.operations import Call, Done, Operation, Tools, always, photos, render
+from countenance.operations.enrolment import same_model
+from countenance.operations.galleries import population, present
+from countenance.types import Action, Candidate, Embedding, Gallery, Probe
+
+MOST = 80
+"""Candidates where the call sets no MaxFaces. AWS documents none."""
+
+
+def search_faces(call: Call, tools: Tools) -> Done:
+    """Faces like one that is enrolled; the face itself is left out."""
+    gallery, face_id = present(call), call.request["FaceId"]
+    with tools.database.reading() as connection:
+        vector = store.vector(connection, gallery, face_id)
+    if vector is None:
+        raise InvalidParameter("faceId was not found in the collection.")
+    found = _identify(call, tools, gallery, Embedding(vector, gallery.model), one_more=True)
+    others = [candidate for candidate in found if candidate.face.face_id != face_id]
+    return _answer(call, tools, gallery, others, {"SearchedFaceId": face_id})
+
+
+def search_faces_by_image(call: Call, tools: Tools) -> Done:
+    """Faces like the largest one of a photo."""
+    gallery = present(call)
+    same_model(gallery, tools)
+    image = photos.fetch(call.request["Image"], tools)
+    face = photos.largest(image, tools, call.request["QualityFilter"])
+    if face is None:
+        raise InvalidParameter("There are no faces in the image. Should be at least 1.")
+    [probe] = tools.vision.embed(image, [face])
+    found = _identify(call, tools, gallery, probe)
+    searched = {
+        "SearchedFaceBoundingBox": render.bounding_box(face.box),
+        "SearchedFaceConfidence": face.confidence,
+    }
+    return _answer(call, tools, gallery, found, searched)
+
+
+def _identify(
+    call: Call, tools: Tools, gallery: Gallery, probe: Embedding, *, one_more: bool = False
+) -> Sequence[Candidate]:
+    floor = tools.vision.calibration(population(gallery)).cosine(call.request["FaceMatchThreshold"])
+    return tools.galleries.identify(gallery, Probe(probe), call.request["MaxFaces"] + one_more, floor)
+
+
+def _answer(
+    call: Call,
+    tools: Tools,
+    gallery: Gallery,
+    found: Sequence[Candidate],
+    searched: render.Shape,
+) -> Done:
+    subjects = population(gallery)
+    calibration = tools.vision.calibration(subjects)
+    matches = [
+        {"Similarity": calibration.similarity(candidate.score), "Face": render.enrolled_face(candidate.face)}
+        for candidate in found[: call.request["MaxFaces"]]
+    ]
+    return Done(
+        {**searched, "FaceMatches": matches, "FaceModelVersion": gallery.model},
+        candidates=len(matches),
+        top=matches[0]["Similarity"] if matches else None,
+        notes={"x-countenance-calibration": f"{gallery.model}/{subjects}"},
+    )
+
+
+_DEFAULTS = {"FaceMatchThreshold": 80.0, "MaxFaces": MOST}
+
+OPERATIONS = {
+    "SearchFaces": Operation(search_faces, always(Action.IDENTIFY), _DEFAULTS),
+    "SearchFacesByImage": Operation(
+        search_faces_by_image, always(Action.IDENTIFY), {**_DEFAULTS, "QualityFilter": "NONE"}
+    ),
+}

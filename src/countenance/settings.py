@@ -1,0 +1,138 @@
+"""What an operator sets: one folder, the home, with one `settings.toml` in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from countenance.errors import HomeError
+
+FILE = "settings.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A home and how it is run. Every field but `home` is a line an operator may write in settings.toml.
+
+    database: an SQLAlchemy URL; empty means the SQLite file in the home.
+    packs: the policy packs in force, by name.
+    s3_endpoint: the URL of an S3 service for `S3Object`; empty means a bucket is a folder in `buckets`.
+    region: the region written into ARNs where a caller names none; look-ups ignore it.
+    threads: cores that models may use; 0 means all.
+    waiting: calls that may be in the house at once; one more is told to slow down.
+    """
+
+    home: Path
+    log_name: str = "countenance.local/log"
+    database: str = ""
+    packs: tuple[str, ...] = ("base",)
+    s3_endpoint: str = ""
+    region: str = "us-east-1"
+    threads: int = 0
+    waiting: int = 64
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.database_file}"
+
+    @property
+    def database_file(self) -> Path:
+        return self.home / "countenance.db"
+
+    @property
+    def master_key(self) -> Path:
+        """32 random bytes that seal the secrets of API keys and page tokens."""
+        return self.home / "master.key"
+
+    @property
+    def ledger_key(self) -> Path:
+        """The Ed25519 seed that signs checkpoints."""
+        return self.home / "ledger.key"
+
+    @property
+    def ledger_public_key(self) -> Path:
+        """What a verifier needs: hand it to whoever audits this home."""
+        return self.home / "ledger.pub"
+
+    @property
+    def credentials(self) -> Path:
+        """The first key, as an AWS credentials file: point AWS_SHARED_CREDENTIALS_FILE at it."""
+        return self.home / "credentials"
+
+    @property
+    def buckets(self) -> Path:
+        return self.home / "buckets"
+
+    @property
+    def manifests(self) -> Path:
+        """What the shell's bulk enrolment knows of the paths it took photos from."""
+        return self.home / "manifests"
+
+    @property
+    def processes(self) -> Path:
+        """One locked file for each process that is at work on this home."""
+        return self.home / "processes"
+
+    @property
+    def server(self) -> Path:
+        """Where a running server says its URL, so that the shell goes through it."""
+        return self.home / "server.json"
+
+
+def load(home: Path) -> Settings:
+    """Read a home's settings. Raises HomeError where there is no home, or a line nobody knows."""
+    path = home / FILE
+    try:
+        lines = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise HomeError(f"{home} is not a Countenance home: run `countenance init --home {home}`") from None
+    except tomllib.TOMLDecodeError as error:
+        raise HomeError(f"{path}: {error}") from None
+    known = {field.name: field for field in dataclasses.fields(Settings) if field.name != "home"}
+    if unknown := sorted(set(lines) - set(known)):
+        raise HomeError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in lines.items()
+    }
+    for name, value in values.items():
+        if not isinstance(value, type(known[name].default)) or isinstance(value, bool):
+            raise HomeError(f"{path}: {name} must be written like {known[name].default!r}, not {value!r}")
+    return Settings(home=home, **values)
+
+
+def make(settings: Settings) -> None:
+    """Lay out a new home: folders only its owner may enter, and the settings file.
+
+    Raises HomeError where a home is there already.
+    """
+    if (settings.home / FILE).exists():
+        raise HomeError(f"{settings.home} is a Countenance home already")
+    for folder in (settings.home, settings.buckets, settings.manifests, settings.processes):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    lines = []
+    for field in dataclasses.fields(Settings):
+        value = getattr(settings, field.name)
+        if field.name != "home" and (value != field.default or field.name == "packs"):
+            lines.append(f"{field.name} = {_toml(value)}")
+    write_private(settings.home / FILE, ("\n".join(lines) + "\n").encode())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read. Raises FileExistsError rather than replace one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, int):
+        return str(value)
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
