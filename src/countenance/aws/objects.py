@@ -1,0 +1,170 @@
+"""The bytes an S3Object names: from folders under the home, or from a real S3 endpoint.
+
+Both refuse with AWS's one sentence, whether a bucket or key is missing or may not be read: what exists is
+nobody's business who cannot have it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from countenance import errors
+
+# An image in S3 may have 15 MB (Rekognition's limits page); binary megabytes, as the model's 5 MB in a request.
+LARGEST = 15 * 1024 * 1024
+
+MALFORMED = "Request has invalid S3 object."
+
+# The model's pattern, and S3's own rule that a name starts with a letter or digit: it is never "." or "..".
+BUCKET = re.compile(r"[0-9A-Za-z][0-9A-Za-z.\-_]{2,254}")
+
+# What a path that does not name a readable file of ours can raise; any other error is the disk's.
+NOT_OURS = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENXIO,
+    }
+)
+
+# Seconds. A caller waits for the answer meanwhile.
+CONNECT, READ = 5, 20
+CHUNK = 1024 * 1024
+
+
+class Objects(Protocol):
+    def read(self, reference: Mapping[str, Any]) -> bytes:
+        """The bytes of an S3Object (Bucket, Name and perhaps Version, as decoded from a request).
+
+        Raises InvalidS3Object where there is none to be had, ImageTooLarge above 15 MB.
+        """
+        ...
+
+
+def _named(reference: Mapping[str, Any]) -> tuple[str, str]:
+    bucket, key = reference.get("Bucket", ""), reference.get("Name", "")
+    if not BUCKET.fullmatch(bucket) or not key or "\0" in key:
+        raise errors.InvalidS3Object(MALFORMED)
+    return bucket, key
+
+
+class Folders:
+    """A bucket is a folder under the root; a key is a file's path in it.
+
+    A symbolic link may lead elsewhere in the same bucket, never out of it. Folders keep no versions.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, reference: Mapping[str, Any]) -> bytes:
+        bucket, key = _named(reference)
+        if any(part in {"", ".", ".."} for part in key.split("/")):
+            raise errors.InvalidS3Object(MALFORMED)
+        if reference.get("Version") is not None:
+            raise errors.InvalidS3Object(detail="a bucket that is a folder keeps no versions")
+        try:
+            root = Path(os.path.realpath(self._root, strict=True))
+            home = Path(os.path.realpath(root / bucket, strict=True))
+            path = Path(os.path.realpath(home / key, strict=True))
+            if home.parent != root or not path.is_relative_to(home):
+                raise errors.InvalidS3Object
+            return _contents(path)
+        except OSError as error:
+            if error.errno in NOT_OURS:
+                raise errors.InvalidS3Object from None
+            raise
+
+
+def _contents(path: Path) -> bytes:
+    """A regular file's bytes. A pipe or a device is refused without waiting for it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.InvalidS3Object
+        if found.st_size > LARGEST:
+            raise errors.ImageTooLarge
+        contents = file.read(LARGEST + 1)
+    if len(contents) > LARGEST:
+        raise errors.ImageTooLarge
+    return contents
+
+
+class Endpoint:
+    """A real S3 endpoint, read with the service's own credentials (boto3's chain unless given).
+
+    url: None for AWS itself. Path-style addresses, which every S3 server understands.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        region: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+    ) -> None:
+        config = Config(
+            connect_timeout=CONNECT,
+            read_timeout=READ,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            s3={"addressing_style": "path"},
+            signature_version="s3v4",
+        )
+        self._client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=url,
+            region_name=region,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            config=config,
+        )
+
+    def read(self, reference: Mapping[str, Any]) -> bytes:
+        """As Objects.read; an endpoint that does not answer is InternalServer, which clients try again."""
+        bucket, key = _named(reference)
+        version = {"VersionId": reference["Version"]} if "Version" in reference else {}
+        try:
+            found = self._client.get_object(Bucket=bucket, Key=key, **version)
+            with found["Body"] as body:
+                if found["ContentLength"] > LARGEST:
+                    raise errors.ImageTooLarge
+                return _bounded(body)
+        except ClientError as error:
+            raise _refusal(error) from error
+        except BotoCoreError as error:
+            raise errors.InternalServer(detail="the S3 endpoint did not answer") from error
+
+
+def _bounded(body: Any) -> bytes:
+    """All of a body, whatever length it announced. Reading to its end also checks S3's own checksum."""
+    contents = bytearray()
+    for chunk in body.iter_chunks(CHUNK):
+        contents += chunk
+        if len(contents) > LARGEST:
+            raise errors.ImageTooLarge
+    return bytes(contents)
+
+
+def _refusal(error: ClientError) -> errors.AwsError:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if error.response.get("Error", {}).get("Code") in {"SlowDown", "Throttling", "RequestLimitExceeded"}:
+        return errors.Throttling("S3 download limit exceeded")
+    if status >= 500:
+        return errors.InternalServer(detail="the S3 endpoint failed")
+    return errors.InvalidS3Object()
