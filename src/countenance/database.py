@@ -47,6 +47,7 @@ keys = sa.Table(
     sa.Column("purpose", sa.Text),
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("revoked", sa.Float),
+    sa.Column("calls", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 collections = sa.Table(
@@ -132,8 +133,10 @@ open_calls = sa.Table(
     sa.Column("process", sa.Text, nullable=False),
 )
 
-VERSION = 1
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+VERSION = 2
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
+}
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""
 
 BATCH = 128

@@ -98,6 +98,12 @@ class Keys:
         update = keys.update().where(keys.c.access_key_id == access_key_id, keys.c.revoked.is_(None))
         return bool(connection.execute(update.values(revoked=time.time())).rowcount)
 
+    def count(self, connection: Connection, access_key_id: str) -> int:
+        """One more call of this key: how many it has made. A gap in the ledger's counters shows a loss."""
+        key = keys.c.access_key_id == access_key_id
+        connection.execute(keys.update().where(key).values(calls=keys.c.calls + 1))
+        return int(connection.execute(sa.select(keys.c.calls).where(key)).scalar_one())
+
     def list(self, connection: Connection) -> list[Key]:
         query = sa.select(keys, organisations).join(organisations).order_by(keys.c.created)
         return [

@@ -11,10 +11,11 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from countenance.aws.objects import Objects
 from countenance.database import Database
 from countenance.galleries import Galleries
 from countenance.keys import Keys
@@ -22,12 +23,6 @@ from countenance.types import EMPTY, Action, Caller, Gallery
 from countenance.vision import Vision
 
 Request = Mapping[str, Any]
-
-
-class Objects(Protocol):
-    """Where `S3Object` bytes come from."""
-
-    def read(self, bucket: str, name: str, version: str | None = None) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +79,14 @@ class Operation:
     """How the gate treats one operation.
 
     actions: what the request does to people; policy must permit every one of them.
-    collection: the CollectionId the request names, if any.
+    collection: the caller's CollectionId that the request names, if any.
     threshold: the Similarity the request asks for, after defaults, if any.
     """
 
     run: Callable[[Call, Tools], Done | Commit]
     actions: Callable[[Request], tuple[Action, ...]]
     defaults: Request = field(default_factory=lambda: MappingProxyType({}))
-    collection: Callable[[Request], str | None] = lambda request: request.get("CollectionId")
+    collection: Callable[[Request, Caller], str | None] = lambda request, _caller: request.get("CollectionId")
     threshold: Callable[[Request], float | None] = lambda request: request.get("FaceMatchThreshold")
 
 

@@ -1,4 +1,4 @@
-"""Every operation of the API: those we serve, lists of what cannot exist here, and an honest no to the rest."""
+"""Every operation of the API: those we serve, lists of what cannot exist here, an honest no to the rest."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ SERVED: Mapping[str, Operation] = {
 
 def catalogue(names: Iterable[str]) -> Mapping[str, Operation]:
     """How each operation of the service model is run."""
-    refused = Operation(_not_offered, always(Action.MANAGE), collection=lambda _request: None)
+    refused = Operation(_not_offered, always(Action.MANAGE), collection=lambda _request, _caller: None)
     return {name: SERVED.get(name, refused) for name in names}

@@ -1,4 +1,4 @@
-"""Collections and their tags: Create, Describe, List, Delete, TagResource, UntagResource, ListTagsForResource."""
+"""Collections (Create, Describe, List, Delete) and their tags (TagResource, UntagResource, ListTags...)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from countenance.errors import (
 )
 from countenance.galleries import store
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always, pages, render
-from countenance.types import Action, Gallery
+from countenance.types import Action, Caller, Gallery
 
 SUBJECTS = "countenance:subjects"
 """The tag that names the population whose calibration a collection's Similarity uses."""
@@ -140,13 +140,13 @@ def _check_tags(tools: Tools, tagged: Mapping[str, str]) -> None:
 
 
 def _named(request: Request) -> str:
-    return str(request.get("CollectionId") or _of_arn(request) or request.get("ResourceArn"))
+    return str(request.get("CollectionId") or request.get("ResourceArn"))
 
 
-def _of_arn(request: Request) -> str | None:
-    """The CollectionId of a resource ARN; its region is ignored, its account checked by the gate's look-up."""
-    arn = _ARN.fullmatch(request["ResourceArn"]) if "ResourceArn" in request else None
-    return arn["id"] if arn else None
+def _of_arn(request: Request, caller: Caller) -> str | None:
+    """The CollectionId a resource ARN names, if it is the caller's; the region is ignored."""
+    arn = _ARN.fullmatch(request["ResourceArn"])
+    return arn["id"] if arn and arn["account"] == caller.account else None
 
 
 OPERATIONS = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from countenance.errors import InvalidParameter, InvalidS3Object
+from countenance.errors import InvalidParameter
 from countenance.operations import Tools
 from countenance.types import Description, Face, Image
 from countenance.vision import images
@@ -69,10 +69,7 @@ def fetch(reference: Mapping[str, Any], tools: Tools) -> Image:
         raise InvalidParameter(detail="Image needs either Bytes or S3Object")
     if inline is not None:
         return images.decode(inline)
-    assert stored is not None
-    if not stored.get("Bucket") or not stored.get("Name"):
-        raise InvalidS3Object("Request has invalid S3 object.")
-    return images.decode(tools.objects.read(stored["Bucket"], stored["Name"], stored.get("Version")))
+    return images.decode(tools.objects.read(stored))
 
 
 def image_id(image: Image) -> str:

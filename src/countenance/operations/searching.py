@@ -18,6 +18,7 @@ MOST = 80
 def search_faces(call: Call, tools: Tools) -> Done:
     """Faces like one that is enrolled; the face itself is left out."""
     gallery, face_id = present(call), call.request["FaceId"]
+    same_model(gallery, tools)
     with tools.database.reading() as connection:
         vector = store.vector(connection, gallery, face_id)
     if vector is None:

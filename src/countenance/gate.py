@@ -1,0 +1,268 @@
+"""THE ONE DOOR. Every call of every client comes through `Gate.call`, and nothing else runs an operation.
+
+1 decode    by the service model; bad input is AWS's error and nothing is used
+2 decide    facts of the call -> policy; whatever is not clearly permitted is refused
+3 record    the decision is in the ledger before any work; if it cannot be, the call fails
+4 refuse    AccessDeniedException, naming the rule, its source and what would change the answer
+5 run       the operation computes, outside any transaction, and returns what to commit
+6 commit    one short transaction: its writes and the outcome's entry
+7 answer    encode by the service model, with a receipt that names both entries
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from countenance.aws import model
+from countenance.database import Database, StorageError, open_calls
+from countenance.errors import AccessDenied, AwsError, CountenanceError, InternalServer
+from countenance.galleries import store
+from countenance.ledger import Ledger, Result, Written, decision_entry, outcome_entry
+from countenance.operations import Call, Commit, Done, Operation, Request, Tools
+from countenance.operations.catalogue import catalogue
+from countenance.policy import Collection, Facts, Policy
+from countenance.types import EMPTY, Caller, Decision, Receipt
+
+LOG = logging.getLogger(__name__)
+RECEIPT = "x-countenance-receipt"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call came to.
+
+    body: what goes on the wire. value: the same as Python values, None where `error` says why not.
+    receipt: None only where the call was not understood, so that there was nothing to decide.
+    """
+
+    status: int
+    body: bytes
+    request_id: str
+    value: Mapping[str, Any] | None = None
+    error: AwsError | None = None
+    receipt: Receipt | None = None
+    notes: Mapping[str, str] = EMPTY
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`x-countenance-*` headers: what AWS's shapes have no room for."""
+        return {**self.notes, **({RECEIPT: receipt_header(self.receipt)} if self.receipt else {})}
+
+    def result(self) -> Mapping[str, Any]:
+        """The answer's members. Raises the call's AwsError."""
+        if self.error is not None:
+            raise self.error
+        assert self.value is not None
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The door to the tools. Policy and ledger are not optional; there is no flag around either.
+
+    process: the name under which this process is known to be at work on the home.
+    """
+
+    database: Database
+    policy: Policy
+    ledger: Ledger
+    tools: Tools
+    clock: Callable[[], dt.datetime]
+    process: str
+    operations: Mapping[str, Operation] = field(default_factory=lambda: catalogue(model.operations()))
+
+    def call(self, target: str | None, body: bytes, caller: Caller, region: str) -> Answer:
+        """One call from anywhere. target: the X-Amz-Target header. body: JSON.
+
+        What a caller or the disk can cause comes back as the Answer's error, never as an exception.
+        """
+        request_id = str(uuid.uuid4())
+        try:
+            name = model.operation(target)
+            request = {**self.operations[name].defaults, **model.decode(name, body)}
+            call = self._found(name, request, caller, region)
+            decision = self._decide(call)
+            recorded = self._record(call, decision, request_id)
+        except AwsError as error:
+            return _failure(error, request_id, None)
+        except CountenanceError:
+            LOG.exception("call %s was not recorded, so it was not run", request_id)
+            return _failure(InternalServer(detail="nothing was done or recorded"), request_id, None)
+        if not decision.allowed:
+            return _failure(_refusal(call, decision), request_id, recorded.receipt)
+        try:
+            done, receipt = self._run(call, recorded.decision)
+            answer = model.encode(name, done.answer)
+        except AwsError as error:
+            return _failure(error, request_id, self._failed(recorded.decision, error))
+        return Answer(200, answer, request_id, done.answer, None, receipt, done.notes)
+
+    def interrupt(self, alive: Callable[[str], bool]) -> int:
+        """Give every decision whose process is gone its `interrupted` entry; how many there were."""
+
+        def write(connection: Connection) -> int:
+            left = [row for row in connection.execute(sa.select(open_calls)) if not alive(row.process)]
+            for row in left:
+                self._close(connection, self.ledger.written(connection, row.decision), Result.INTERRUPTED)
+            return len(left)
+
+        return self.database.write(write)
+
+    def _found(self, name: str, request: Request, caller: Caller, region: str) -> Call:
+        """The call with the caller's collection it names, if there is one."""
+        collection = self.operations[name].collection(request, caller)
+        gallery = None
+        if collection is not None:
+            with self.database.reading() as connection:
+                gallery = store.find(connection, caller.account, collection)
+        return Call(name, request, caller, region, self.clock(), gallery)
+
+    def _decide(self, call: Call) -> Decision:
+        """Policy's word on every action of the call. A collection that is missing is an empty one of the
+        caller's: only who may ask learns that it is missing."""
+        operation = self.operations[call.operation]
+        named = operation.collection(call.request, call.caller) is not None
+        tags = call.gallery.tags if call.gallery else call.request.get("Tags", EMPTY)
+        collection = Collection(call.caller.account, tags) if named else None
+        return self.policy.decide_all(
+            [
+                Facts(
+                    now=call.now,
+                    caller=call.caller,
+                    purpose=call.caller.purpose,
+                    action=action,
+                    operation=call.operation,
+                    collection=collection,
+                    threshold=operation.threshold(call.request),
+                )
+                for action in operation.actions(call.request)
+            ]
+        )
+
+    def _record(self, call: Call, decision: Decision, request_id: str) -> Recorded:
+        """The decision, durable before any work; a refusal's outcome goes with it."""
+        operation = self.operations[call.operation]
+        keys = self.tools.keys
+
+        def write(connection: Connection) -> Recorded:
+            entry = decision_entry(
+                now=call.now,
+                request=request_id,
+                operation=call.operation,
+                actions=operation.actions(call.request),
+                decision=decision,
+                caller=call.caller,
+                pseudonym=keys.pseudonym(call.caller.key),
+                counter=keys.count(connection, call.caller.key),
+                purpose=call.caller.purpose,
+                model=self.tools.vision.model,
+                collection=operation.collection(call.request, call.caller),
+                size=call.gallery.size if call.gallery else None,
+                threshold=operation.threshold(call.request),
+            )
+            written = self.ledger.append(connection, entry)
+            connection.execute(open_calls.insert(), {"decision": written.seq, "process": self.process})
+            if decision.allowed:
+                return Recorded(written, None)
+            code = AccessDenied.code
+            return Recorded(written, self._close(connection, written, Result.REFUSED, code))
+
+        return self.database.write(write)
+
+    def _run(self, call: Call, decision: Written) -> tuple[Done, Receipt]:
+        """The operation, then its writes and the outcome's entry in one transaction.
+
+        Raises the operation's AwsError, or InternalServer where models or disk failed it.
+        """
+        try:
+            work = self.operations[call.operation].run(call, self.tools)
+            commit = work if isinstance(work, Commit) else Commit(lambda _connection: work)
+
+            def write(connection: Connection) -> tuple[Done, Receipt]:
+                done = commit.write(connection)
+                facts = {"candidates": done.candidates, "top": done.top}
+                return done, self._close(connection, decision, Result.ANSWERED, **facts)
+
+            return self.database.write(write, erases=commit.erases)
+        except AwsError:
+            raise
+        except CountenanceError as error:
+            LOG.exception("%s failed", call.operation)
+            raise InternalServer(detail=type(error).__name__) from error
+
+    def _failed(self, decision: Written, error: AwsError) -> Receipt | None:
+        """Record that an allowed call failed. Where even that fails, the decision stays open: the next
+        start calls it interrupted."""
+        try:
+            return self.database.write(
+                lambda connection: self._close(connection, decision, Result.FAILED, error.code)
+            )
+        except StorageError:
+            LOG.exception("the outcome of decision %s was not recorded", decision.seq)
+            return None
+
+    def _close(
+        self,
+        connection: Connection,
+        decision: Written,
+        result: Result,
+        error: str | None = None,
+        candidates: int | None = None,
+        top: float | None = None,
+    ) -> Receipt:
+        entry = outcome_entry(
+            now=self.clock(),
+            decision=decision.seq,
+            result=result,
+            error=error,
+            candidates=candidates,
+            top=top,
+        )
+        outcome = self.ledger.append(connection, entry)
+        connection.execute(open_calls.delete().where(open_calls.c.decision == decision.seq))
+        return Receipt(decision.seq, decision.leaf, outcome.seq, outcome.leaf)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision in the ledger. receipt: both entries, where the refusal was the outcome."""
+
+    decision: Written
+    receipt: Receipt | None
+
+
+def receipt_header(receipt: Receipt) -> str:
+    """Both entries of a call, as an RFC 8941 dictionary: sequence numbers with their leaf hashes."""
+    decision, outcome = (
+        base64.b64encode(leaf).decode() for leaf in (receipt.decision_leaf, receipt.outcome_leaf)
+    )
+    return f"decision={receipt.decision};leaf=:{decision}:, outcome={receipt.outcome};leaf=:{outcome}:"
+
+
+def _failure(error: AwsError, request_id: str, receipt: Receipt | None) -> Answer:
+    status, body = model.encode_error(error, request_id)
+    return Answer(status, body, request_id, error=error, receipt=receipt)
+
+
+def _refusal(call: Call, decision: Decision) -> AccessDenied:
+    """AWS's sentence, then which rule refused, where it comes from and what would change the answer."""
+    user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
+    named = call.request.get("CollectionId")
+    resource = (
+        f"arn:aws:rekognition:{call.region}:{call.caller.account}:collection/{named}" if named else "*"
+    )
+    sentence = (
+        f"User: {user} is not authorized to perform: rekognition:{call.operation} on resource: {resource}"
+    )
+    rules = f"refused by {', '.join(decision.rules)}" if decision.rules else "no rule permits it"
+    source = f" Source: {decision.source}." if decision.source else ""
+    return AccessDenied(sentence, f"{rules}. {decision.advice}{source}")

@@ -1,0 +1,50 @@
+"""Which processes are at work on a home, so that a call cut off by a crash can be told from one still running.
+
+Each process holds a lock on a file of its own, and the operating system lets go of it however the
+process ends. Whoever can take the lock knows that its owner is gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from pathlib import Path
+
+
+class Presence:
+    """This process among those of a home. folder: the home's `processes`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.name = uuid.uuid4().hex
+        unlocked = folder / f".{self.name}"  # renamed once locked: nobody may take us for dead before
+        self._file = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        unlocked.rename(folder / self.name)
+
+    def alive(self, name: str) -> bool:
+        """Whether the process of that name is at work."""
+        if name == self.name:
+            return True
+        try:
+            file = os.open(self._folder / name, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
+    def tidy(self) -> None:
+        """Remove the files that dead processes left."""
+        for path in self._folder.glob("[!.]*"):
+            if not self.alive(path.name):
+                path.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        (self._folder / self.name).unlink(missing_ok=True)
+        os.close(self._file)
