@@ -1,0 +1,137 @@
+"""What the log says of a call: two entries, decision and outcome, as canonical JSON.
+
+Never an image, a crop, an embedding, a FaceId or a name. Numbers with a fraction are written as
+strings, so that any JSON tool on earth reproduces the same bytes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import rfc8785
+
+from countenance.types import Action, Caller, Decision
+
+VERSION = 1
+
+Value = str | int | bool | list["Value"]
+Entry = dict[str, Value]
+
+
+class Result(StrEnum):
+    """How a call ended. INTERRUPTED: its process died; written at the next start."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+def canonical(entry: Mapping[str, object]) -> bytes:
+    """The one way to write an entry (RFC 8785). Raises TypeError for a value the log does not take."""
+    for name, value in entry.items():
+        _check(name, value)
+    return bytes(rfc8785.dumps(dict(entry)))
+
+
+def _check(name: str, value: object) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _check(name, item)
+    elif not isinstance(value, str | int):
+        raise TypeError(
+            f"{name}: the log takes text, whole numbers, booleans and lists, not {type(value).__name__}"
+        )
+
+
+def decision_entry(  # noqa: PLR0913 - each is one line of the entry
+    *,
+    now: dt.datetime,
+    request: str,
+    operation: str,
+    actions: Sequence[Action],
+    decision: Decision,
+    caller: Caller,
+    pseudonym: str,
+    counter: int,
+    purpose: str | None = None,
+    model: str | None = None,
+    collection: str | None = None,
+    size: int | None = None,
+    threshold: float | None = None,
+) -> Entry:
+    """What was asked and what policy said, before any work is done.
+
+    request: the request id. pseudonym: what the ledger calls the key. counter: the key's calls so far,
+    so that one left out shows. collection, size: its CollectionId and number of faces.
+    threshold: similarity in percent, after defaults. What is None is left out.
+    """
+    entry: Entry = {
+        "v": VERSION,
+        "kind": "decision",
+        "time": timestamp(now),
+        "request": request,
+        "operation": operation,
+        "actions": [action.value for action in actions],
+        "allowed": decision.allowed,
+        "rules": list(decision.rules),
+        "errors": list(decision.errors),
+        "pack": decision.pack,
+        "account": caller.account,
+        "organisation_kind": caller.kind.value,
+        "place": caller.place,
+        "caller": pseudonym,
+        "counter": counter,
+    }
+    told = {"purpose": purpose, "model": model, "collection": collection, "collection_size": size}
+    entry |= {name: value for name, value in told.items() if value is not None}
+    if threshold is not None:
+        entry["threshold"] = f"{threshold:.4f}"
+    return entry
+
+
+def outcome_entry(
+    *,
+    now: dt.datetime,
+    decision: int,
+    result: Result,
+    error: str | None = None,
+    candidates: int | None = None,
+    top: float | None = None,
+) -> Entry:
+    """How the call that entry `decision` decided ended.
+
+    error: the AWS error code. candidates: how many lines the answer lists. top: the best similarity in
+    percent, of which only the bucket is written. What is None is left out.
+    """
+    entry: Entry = {
+        "v": VERSION,
+        "kind": "outcome",
+        "time": timestamp(now),
+        "decision": decision,
+        "result": result.value,
+    }
+    if error is not None:
+        entry["error"] = error
+    if candidates is not None:
+        entry["candidates"] = candidates
+    if top is not None:
+        entry["top"] = bucket(top)
+    return entry
+
+
+def bucket(similarity: float) -> str:
+    """A band of the similarity scale (80, 90, 95, 99 stand for FMR 1e-4 .. 1e-7), never the score itself."""
+    for floor, ceiling in ((99, 100), (95, 99), (90, 95), (80, 90)):
+        if similarity >= floor:
+            return f"{floor}-{ceiling}"
+    return "0-80"
+
+
+def timestamp(now: dt.datetime) -> str:
+    """UTC to the millisecond. Raises ValueError without a time zone."""
+    if now.tzinfo is None:
+        raise ValueError("the log needs to know the time zone of now")
+    return now.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
