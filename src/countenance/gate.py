@@ -50,7 +50,7 @@ class Answer:
     value: Mapping[str, Any] | None = None
     error: AwsError | None = None
     receipt: Receipt | None = None
-    notes: Mapping[str, str] = EMPTY
+    notes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -66,10 +66,19 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A decision in the ledger. receipt: both entries, where the refusal was the outcome."""
+
+    decision: Written
+    receipt: Receipt | None
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """The door to the tools. Policy and ledger are not optional; there is no flag around either.
 
-    process: the name under which this process is known to be at work on the home.
+    process: the name under which this process is known to be at work on the home. region: the one that
+    ARNs name.
     """
 
     database: Database
@@ -78,9 +87,10 @@ class Gate:
     tools: Tools
     clock: Callable[[], dt.datetime]
     process: str
+    region: str
     operations: Mapping[str, Operation] = field(default_factory=lambda: catalogue(model.operations()))
 
-    def call(self, target: str | None, body: bytes, caller: Caller, region: str) -> Answer:
+    def call(self, target: str | None, body: bytes, caller: Caller) -> Answer:
         """One call from anywhere. target: the X-Amz-Target header. body: JSON.
 
         What a caller or the disk can cause comes back as the Answer's error, never as an exception.
@@ -89,7 +99,7 @@ class Gate:
         try:
             name = model.operation(target)
             request = {**self.operations[name].defaults, **model.decode(name, body)}
-            call = self._found(name, request, caller, region)
+            call = self._found(name, request, caller)
             decision = self._decide(call)
             recorded = self._record(call, decision, request_id)
         except AwsError as error:
@@ -100,11 +110,10 @@ class Gate:
         if not decision.allowed:
             return _failure(_refusal(call, decision), request_id, recorded.receipt)
         try:
-            done, receipt = self._run(call, recorded.decision)
-            answer = model.encode(name, done.answer)
+            encoded, done, receipt = self._run(call, recorded.decision)
         except AwsError as error:
             return _failure(error, request_id, self._failed(recorded.decision, error))
-        return Answer(200, answer, request_id, done.answer, None, receipt, done.notes)
+        return Answer(200, encoded, request_id, done.answer, None, receipt, done.notes)
 
     def interrupt(self, alive: Callable[[str], bool]) -> int:
         """Give every decision whose process is gone its `interrupted` entry; how many there were."""
@@ -112,19 +121,19 @@ class Gate:
         def write(connection: Connection) -> int:
             left = [row for row in connection.execute(sa.select(open_calls)) if not alive(row.process)]
             for row in left:
-                self._close(connection, self.ledger.written(connection, row.decision), Result.INTERRUPTED)
+                self._conclude(connection, row.decision, Result.INTERRUPTED)
             return len(left)
 
         return self.database.write(write)
 
-    def _found(self, name: str, request: Request, caller: Caller, region: str) -> Call:
+    def _found(self, name: str, request: Request, caller: Caller) -> Call:
         """The call with the caller's collection it names, if there is one."""
         collection = self.operations[name].collection(request, caller)
         gallery = None
         if collection is not None:
             with self.database.reading() as connection:
                 gallery = store.find(connection, caller.account, collection)
-        return Call(name, request, caller, region, self.clock(), gallery)
+        return Call(name, request, caller, self.region, self.clock(), gallery)
 
     def _decide(self, call: Call) -> Decision:
         """Policy's word on every action of the call. A collection that is missing is an empty one of the
@@ -173,26 +182,29 @@ class Gate:
             connection.execute(open_calls.insert(), {"decision": written.seq, "process": self.process})
             if decision.allowed:
                 return Recorded(written, None)
-            code = AccessDenied.code
-            return Recorded(written, self._close(connection, written, Result.REFUSED, code))
+            outcome = self._conclude(connection, written.seq, Result.REFUSED, AccessDenied.code)
+            return Recorded(written, _receipt(written, outcome))
 
         return self.database.write(write)
 
-    def _run(self, call: Call, decision: Written) -> tuple[Done, Receipt]:
+    def _run(self, call: Call, decision: Written) -> tuple[bytes, Done, Receipt]:
         """The operation, then its writes and the outcome's entry in one transaction.
 
         Raises the operation's AwsError, or InternalServer where models or disk failed it.
         """
         try:
             work = self.operations[call.operation].run(call, self.tools)
-            commit = work if isinstance(work, Commit) else Commit(lambda _connection: work)
+            ready = model.encode(call.operation, work.answer) if isinstance(work, Done) else None
 
-            def write(connection: Connection) -> tuple[Done, Receipt]:
-                done = commit.write(connection)
-                facts = {"candidates": done.candidates, "top": done.top}
-                return done, self._close(connection, decision, Result.ANSWERED, **facts)
+            def write(connection: Connection) -> tuple[bytes, Done, Receipt]:
+                done = work if isinstance(work, Done) else work.write(connection)
+                encoded = ready or model.encode(call.operation, done.answer)
+                outcome = self._conclude(
+                    connection, decision.seq, Result.ANSWERED, None, done.candidates, done.top
+                )
+                return encoded, done, _receipt(decision, outcome)
 
-            return self.database.write(write, erases=commit.erases)
+            return self.database.write(write, erases=isinstance(work, Commit) and work.erases)
         except AwsError:
             raise
         except CountenanceError as error:
@@ -203,41 +215,40 @@ class Gate:
         """Record that an allowed call failed. Where even that fails, the decision stays open: the next
         start calls it interrupted."""
         try:
-            return self.database.write(
-                lambda connection: self._close(connection, decision, Result.FAILED, error.code)
+            return _receipt(
+                decision,
+                self.database.write(
+                    lambda connection: self._conclude(connection, decision.seq, Result.FAILED, error.code)
+                ),
             )
         except StorageError:
             LOG.exception("the outcome of decision %s was not recorded", decision.seq)
             return None
 
-    def _close(
+    def _conclude(
         self,
         connection: Connection,
-        decision: Written,
+        decision: int,
         result: Result,
         error: str | None = None,
         candidates: int | None = None,
         top: float | None = None,
-    ) -> Receipt:
+    ) -> Written:
+        """The second entry of a call, in the transaction that holds its writes."""
         entry = outcome_entry(
             now=self.clock(),
-            decision=decision.seq,
+            decision=decision,
             result=result,
             error=error,
             candidates=candidates,
             top=top,
         )
-        outcome = self.ledger.append(connection, entry)
-        connection.execute(open_calls.delete().where(open_calls.c.decision == decision.seq))
-        return Receipt(decision.seq, decision.leaf, outcome.seq, outcome.leaf)
+        connection.execute(open_calls.delete().where(open_calls.c.decision == decision))
+        return self.ledger.append(connection, entry)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A decision in the ledger. receipt: both entries, where the refusal was the outcome."""
-
-    decision: Written
-    receipt: Receipt | None
+def _receipt(decision: Written, outcome: Written) -> Receipt:
+    return Receipt(decision.seq, decision.leaf, outcome.seq, outcome.leaf)
 
 
 def receipt_header(receipt: Receipt) -> str:
@@ -257,9 +268,7 @@ def _refusal(call: Call, decision: Decision) -> AccessDenied:
     """AWS's sentence, then which rule refused, where it comes from and what would change the answer."""
     user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
     named = call.request.get("CollectionId")
-    resource = (
-        f"arn:aws:rekognition:{call.region}:{call.caller.account}:collection/{named}" if named else "*"
-    )
+    resource = f"arn:aws:rekognition:{call.region}:{call.caller.account}:collection/{named}" if named else "*"
     sentence = (
         f"User: {user} is not authorized to perform: rekognition:{call.operation} on resource: {resource}"
     )

@@ -57,7 +57,8 @@ def build(services: Iterable[Mapping[str, Any]]) -> Api:
     for service in services:
         shapes = Shapes(service["shapes"])
         for name, declared in service["operations"].items():
-            assert name not in operations, name
+            if name in operations:
+                raise ValueError(f"two services declare {name}")
             operations[name] = Operation(
                 name,
                 shapes.structure(declared["input"]["shape"]),

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from countenance import errors
 
-# An image in S3 may have 15 MB (Rekognition's limits page); binary megabytes, as the model's 5 MB in a request.
+# Rekognition's limits page: 15 MB for an image in S3. Binary ones, as the model's 5 MB in a request are.
 LARGEST = 15 * 1024 * 1024
 
 MALFORMED = "Request has invalid S3 object."

@@ -93,7 +93,7 @@ def enrol(connection: Connection, gallery: Gallery, templates: Sequence[Template
                 template.face_id,
                 template.image_id,
                 template.external_image_id,
-                template.box,
+                _read_box(place[2]),
                 template.confidence,
                 template.embedding.model,
             )

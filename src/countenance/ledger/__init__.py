@@ -65,18 +65,14 @@ class Ledger:
         seq = tree.size
         body = canonical({**entry, "seq": seq})
         leaf = leaf_hash(body)
-        connection.execute(entries.insert(), {"seq": seq, "body": body, "leaf": leaf})
+        connection.execute(_ADD_ENTRY, {"seq": seq, "body": body, "leaf": leaf})
         if complete := [dict(zip(_NODE, node, strict=True)) for node in tree.append(leaf)[1:]]:
-            connection.execute(nodes.insert(), complete)  # a leaf is kept with its entry
+            connection.execute(_ADD_NODES, complete)  # a leaf is kept with its entry
         return Written(seq, leaf)
 
     def seal(self, connection: Connection) -> None:
         """Sign the log as it stands, at the end of a write transaction. Nothing new: nothing signed."""
-        newest = (
-            connection.execute(sa.select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).limit(2))
-            .scalars()
-            .all()
-        )
+        newest = connection.execute(_NEWEST_HEADS).scalars().all()
         tree = self._current(connection)
         if tree.size == (newest[0] if newest else 0):
             return
@@ -104,13 +100,11 @@ class Ledger:
 
     def _current(self, connection: Connection) -> Tree:
         """The tree as this transaction sees it. Other processes append too, and work may be rolled back."""
-        size = connection.execute(sa.select(sa.func.max(entries.c.seq))).scalar_one_or_none()
+        size = connection.execute(_LAST_ENTRY).scalar_one()
         size = 0 if size is None else size + 1
         transaction = connection.get_transaction()
         if transaction is not self._transaction or size != self._tree.size:
-            head = connection.execute(
-                sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
-            ).scalar_one_or_none()
+            head = connection.execute(_HEAD).scalar_one_or_none()
             # A signed head speaks for every entry before it: if ours is still the newest, our tree holds.
             if head is None or head != self._head or size != self._tree.size:
                 self._tree = _load(connection, size)
@@ -119,6 +113,13 @@ class Ledger:
 
 
 _NODE = ("level", "idx", "hash")
+
+# Built once: building a statement costs more here than running it.
+_ADD_ENTRY = entries.insert()
+_ADD_NODES = nodes.insert()
+_LAST_ENTRY = sa.select(sa.func.max(entries.c.seq))
+_NEWEST_HEADS = sa.select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).limit(2)
+_HEAD = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
 
 
 def _load(connection: Connection, size: int) -> Tree:

@@ -88,6 +88,16 @@ class Vision:
         """The embedding model's id: what Rekognition calls FaceModelVersion."""
         return self.embedder.card.id
 
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Whom the embedding model is calibrated for."""
+        return tuple(self.embedder.card.calibrations)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """The populations the embedding model is calibrated for."""
+        return tuple(self.embedder.card.calibrations)
+
     def detect(self, image: Image) -> tuple[Face, ...]:
         """The faces, largest first, a hundred at most."""
         return self.detector.detect(image)
@@ -104,7 +114,9 @@ class Vision:
         """What the embedding model's cosines mean in a population. Raises ModelError."""
         known = self.embedder.card.calibrations
         if population not in known:
-            raise ModelError(f"{self.model} has no calibration for {population!r}; it has {', '.join(known)}")
+            raise ModelError(
+                f"{self.model} has no calibration for {population!r}; it has {', '.join(self.populations)}"
+            )
         return known[population]
 
 

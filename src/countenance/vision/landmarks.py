@@ -101,7 +101,9 @@ class MediaPipeLandmarks:
         )
 
     def _look(self, image: Image, matrices: Sequence[Array]) -> tuple[Mesh, ...]:
-        cuts = [cut(image.pixels, matrix, SIDE).astype(np.float32)[None] / np.float32(255) for matrix in matrices]
+        cuts = [
+            cut(image.pixels, matrix, SIDE).astype(np.float32)[None] / np.float32(255) for matrix in matrices
+        ]
         outputs = self._session.map(cuts)
         return tuple(_mesh(each, matrix) for each, matrix in zip(outputs, matrices, strict=True))
 

@@ -103,7 +103,7 @@ def suppress(rows: Array, overlap: float) -> Array:
 
 def _areas(rows: Array) -> Array:
     width, height = (rows[:, 2:4] - rows[:, :2]).T
-    return width * height
+    return np.asarray(width * height)
 
 
 def _widths(rows: Array) -> Array:
