@@ -93,11 +93,6 @@ class Vision:
         """Whom the embedding model is calibrated for."""
         return tuple(self.embedder.card.calibrations)
 
-    @property
-    def populations(self) -> tuple[str, ...]:
-        """The populations the embedding model is calibrated for."""
-        return tuple(self.embedder.card.calibrations)
-
     def detect(self, image: Image) -> tuple[Face, ...]:
         """The faces, largest first, a hundred at most."""
         return self.detector.detect(image)

@@ -1,0 +1,114 @@
+"""Senses for tests of logic: a picture is coloured squares on white, and a colour is a person.
+
+No model runs. `picture()` paints, FakeVision finds: one face per colour, the same colour always the same
+embedding, two colours nearly orthogonal ones.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from types import MappingProxyType
+
+import numpy as np
+from PIL import Image as Pillow
+
+from countenance.types import Box, Description, Embedding, Face, Image, Landmarks, Point, Pose, Quality
+from countenance.vision import Vision
+from countenance.vision.calibration import Calibration
+from countenance.vision.landmarks import NAMED
+from countenance.vision.zoo import Card, Carrier
+
+Colour = tuple[int, int, int]
+RED: Colour = (200, 0, 0)
+GREEN: Colour = (0, 200, 0)
+BLUE: Colour = (0, 0, 200)
+
+ADULTS = Calibration(
+    "adults", ((0.0, -0.3), (0.4, -4.0)), measured_to=-4.0, source="made up", interval=(1e-4, 1e-4)
+)
+CARD = Card(
+    id="fake-1",
+    title="Coloured squares",
+    family="Fake",
+    task="embed",
+    file="none",
+    size=0,
+    sha256="0" * 64,
+    conversion="none",
+    licence="Apache-2.0",
+    licence_source="this repository",
+    upstream="",
+    paper="",
+    input="",
+    intended_use="tests",
+    not_for="anything else",
+    carrier=Carrier("none", "none", "0", "none"),
+    dimensions=64,
+    calibrations=MappingProxyType({"adults": ADULTS, "children": ADULTS}),
+)
+
+
+def picture(*people: Colour, side: int = 100) -> bytes:
+    """A PNG of one square per colour, the first the largest, each on its own white ground."""
+    pixels = np.full((side, side * max(1, len(people)), 3), 255, np.uint8)
+    for place, colour in enumerate(people):
+        size = side // 2 - 2 * place
+        left = place * side + 10
+        pixels[10 : 10 + size, left : left + size] = colour
+    stream = io.BytesIO()
+    Pillow.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+class FakeVision(Vision):
+    """The senses over coloured squares."""
+
+    def __init__(self) -> None:
+        senses = FakeSenses()
+        super().__init__(senses, senses, senses)
+
+
+class FakeSenses:
+    """Detector, landmarker and embedder in one."""
+
+    card = CARD
+
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        colours = np.unique(image.pixels.reshape(-1, 3), axis=0)
+        faces = [_face(image, colour) for colour in colours if colour.min() < 255]
+        return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
+
+    def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Description, ...]:
+        return tuple(
+            Description(
+                pose=Pose(yaw=1.0, pitch=2.0, roll=3.0),
+                quality=Quality(brightness=60.0, sharpness=70.0),
+                points=MappingProxyType(dict.fromkeys(NAMED, _centre(face.box))),
+            )
+            for face in faces
+        )
+
+    def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
+        return tuple(Embedding(_direction(image, _centre(face.box)), CARD.id) for face in faces)
+
+
+def _face(image: Image, colour: np.ndarray) -> Face:
+    rows, columns = np.nonzero((image.pixels == colour).all(2))
+    box = Box(
+        left=float(columns.min()) / image.width,
+        top=float(rows.min()) / image.height,
+        width=float(np.ptp(columns) + 1) / image.width,
+        height=float(np.ptp(rows) + 1) / image.height,
+    )
+    return Face(box, Landmarks(*[_centre(box)] * 5), confidence=99.0)
+
+
+def _centre(box: Box) -> Point:
+    return Point(box.left + box.width / 2, box.top + box.height / 2)
+
+
+def _direction(image: Image, place: Point) -> np.ndarray:
+    colour = image.pixels[int(place.y * image.height), int(place.x * image.width)]
+    vector = np.random.default_rng(colour.tolist()).standard_normal(CARD.dimensions).astype(np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
