@@ -1,0 +1,199 @@
+"""What the one door promises, for every operation of the API."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from countenance.aws.model import operations
+from countenance.types import OrganisationKind
+from tests.door.house import House, least_request
+from tests.fakes import BLUE, GREEN, RED, picture
+
+OPERATIONS = operations()
+IMAGE = {"Bytes": picture(RED)}
+
+
+def request_for(operation: str) -> dict[str, Any]:
+    """A request that would be answered, or would change something, were it let in."""
+    request = least_request(operation)
+    for member in ("Image", "SourceImage", "TargetImage"):
+        if member in request:
+            request[member] = IMAGE
+    return request
+
+
+def furnished(house: House) -> None:
+    """A collection with one face, so that there is something a refused call could touch."""
+    house.call("CreateCollection", CollectionId="people").result()
+    house.call("IndexFaces", CollectionId="people", Image={"Bytes": picture(GREEN)}).result()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One furnished house for the tests that go through every operation and change nothing."""
+    house = House(tmp_path_factory.mktemp("shared") / "home")
+    furnished(house)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def full_disk(shared: House) -> Iterator[House]:
+    shared.sql("CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'no space'); END")
+    yield shared
+    shared.sql("DROP TRIGGER full")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_denied_call_touches_nothing(shared: House, operation: str) -> None:
+    house = shared
+    before, asked = house.contents(), house.vision.asked
+    stranger = dataclasses.replace(house.caller, kind=OrganisationKind.POLICE, purpose=None)
+    answer = house.call(operation, stranger, **request_for(operation))
+    assert answer.error is not None
+    assert answer.error.code == "AccessDeniedException"
+    assert house.contents() == before
+    assert house.vision.asked == asked
+    decision, outcome = house.entries()[-2:]
+    assert (decision["operation"], decision["allowed"]) == (operation, False)
+    assert (outcome["decision"], outcome["result"]) == (decision["seq"], "refused")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_unwritable_ledger_stops_the_call(full_disk: House, operation: str) -> None:
+    house = full_disk
+    before, asked = house.contents(), house.vision.asked
+    answer = house.call(operation, **request_for(operation))
+    assert answer.status == 500
+    assert answer.receipt is None
+    assert house.contents() == before
+    assert house.vision.asked == asked
+
+
+def test_an_outcome_that_cannot_be_written_undoes_the_work(house: House) -> None:
+    furnished(house)
+    before = house.contents()
+    house.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON entries WHEN instr(new.body, 'outcome') "
+        "BEGIN SELECT RAISE(ABORT, 'no space'); END"
+    )
+    answer = house.call("IndexFaces", CollectionId="people", Image=IMAGE)
+    assert answer.status == 500
+    after = house.contents()
+    assert after["faces"] == before["faces"]
+    assert len(after["open_calls"]) == 1  # the next start calls it interrupted
+
+
+def test_two_linked_entries_and_a_receipt_that_names_both(house: House) -> None:
+    answer = house.call("DetectFaces", Image={"Bytes": picture(RED, BLUE)})
+    assert len(answer.result()["FaceDetails"]) == 2
+    decision, outcome = house.entries()
+    assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 0, True)
+    assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 0, "answered")
+    header = answer.headers["x-countenance-receipt"]
+    assert re.fullmatch(r"decision=0;leaf=:[\w+/=]{44}:, outcome=1;leaf=:[\w+/=]{44}:", header)
+
+
+def test_a_call_that_fails_is_recorded_with_its_error(house: House) -> None:
+    answer = house.call("DetectFaces", Image={"Bytes": b"not a picture"})
+    assert answer.error is not None
+    assert answer.receipt is not None
+    assert house.entries()[-1]["error"] == answer.error.code == "InvalidImageFormatException"
+
+
+def test_a_call_that_is_not_understood_is_not_a_call(house: House) -> None:
+    answer = house.call("DetectFaces", Image={"Bytes": b""})
+    assert (answer.status, answer.receipt) == (400, None)
+    assert house.entries() == []
+
+
+def test_no_model_runs_inside_a_transaction(house: House) -> None:
+    """WatchedVision fails the call if one does: here every operation that uses the senses."""
+    furnished(house)
+    [face] = house.call("ListFaces", CollectionId="people").result()["Faces"]
+    house.call("DetectFaces", Image=IMAGE).result()
+    house.call("CompareFaces", SourceImage=IMAGE, TargetImage=IMAGE).result()
+    house.call("SearchFacesByImage", CollectionId="people", Image=IMAGE).result()
+    house.call("SearchFaces", CollectionId="people", FaceId=face["FaceId"]).result()
+    assert house.vision.asked > 5
+
+
+def test_a_decision_left_by_a_crash_gets_an_interrupted_entry(house: House) -> None:
+    furnished(house)
+    house.sql(
+        "CREATE TRIGGER crash BEFORE INSERT ON entries WHEN instr(new.body, 'outcome') "
+        "BEGIN SELECT RAISE(ABORT, 'gone'); END"
+    )
+    house.call("ListFaces", CollectionId="people")
+    house.sql("DROP TRIGGER crash")
+    left = house.sql("SELECT decision FROM open_calls")
+    assert len(left) == 1
+    house.close()
+    house.open()
+    last = house.entries()[-1]
+    assert ([last["decision"]], last["result"]) == (left, "interrupted")
+    assert house.sql("SELECT count(*) FROM open_calls") == [0]
+
+
+def test_a_call_of_a_process_at_work_is_left_alone(house: House) -> None:
+    furnished(house)
+    house.sql(f"INSERT INTO open_calls VALUES (2, '{house.service._presence.name}')")
+    first = house.service
+    house.open()  # a second process on the home
+    assert house.sql("SELECT count(*) FROM open_calls") == [1]
+    first.close()
+
+
+def test_police_may_not_search_nor_learn_what_exists(police: House) -> None:
+    police.caller = dataclasses.replace(police.caller, purpose="criminal-investigation")
+    police.call("CreateCollection", CollectionId="there").result()
+    errors = []
+    for collection in ("there", "missing"):
+        answer = police.call("SearchFacesByImage", CollectionId=collection, Image=IMAGE)
+        assert answer.error is not None
+        errors.append(answer.error.message.replace(collection, "X"))
+    assert errors[0] == errors[1]
+    assert "is not authorized to perform: rekognition:SearchFacesByImage" in errors[0]
+    assert "No rule permits identify to police" in errors[0]
+
+
+def test_who_may_ask_learns_that_a_collection_is_missing(house: House) -> None:
+    answer = house.call("SearchFacesByImage", CollectionId="missing", Image=IMAGE)
+    assert answer.error is not None
+    assert answer.error.message == "The collection id: missing does not exist"
+
+
+def test_another_organisations_collection_is_missing(house: House) -> None:
+    furnished(house)
+    other = dataclasses.replace(house.caller, account="999999999999")
+    answer = house.call("ListFaces", other, CollectionId="people")
+    assert answer.error is not None
+    assert answer.error.code == "ResourceNotFoundException"
+
+
+def test_counters_of_a_key_have_no_gap(house: House) -> None:
+    for _ in range(5):
+        house.call("ListCollections").result()
+    counters = [entry["counter"] for entry in house.entries() if entry["kind"] == "decision"]
+    assert counters == [1, 2, 3, 4, 5]
+
+
+def test_the_ledger_holds_nothing_of_a_face(house: House) -> None:
+    furnished(house)
+    [face] = house.call("ListFaces", CollectionId="people").result()["Faces"]
+    text = repr(house.entries())
+    assert face["FaceId"] not in text
+    assert face["ImageId"] not in text
+    assert house.caller.key not in text
+
+
+def test_the_decision_is_dated_in_utc(house: House) -> None:
+    house.call("ListCollections").result()
+    when = dt.datetime.fromisoformat(house.entries()[0]["time"])
+    assert abs(dt.datetime.now(dt.UTC) - when) < dt.timedelta(minutes=5)
