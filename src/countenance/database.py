@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -188,8 +188,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = sa.make_url(url)
-        self._readers = _engine(self.url, begin="BEGIN", size=16)
-        self._writer = _engine(self.url, begin="BEGIN IMMEDIATE", size=1)
+        self._readers = _engine(self.url, "BEGIN", (*_PRAGMAS, "query_only=ON"), size=16)
+        self._writer = _engine(self.url, "BEGIN IMMEDIATE", _PRAGMAS, size=1)
         self._before_commit: list[Callable[[Connection], None]] = []
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -253,6 +253,7 @@ class Database:
                         with connection.begin_nested():
                             results.append((job, job.work(connection)))
                     except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
+                        _still_open(connection, fault)
                         failures.append((job, fault))
                 for seal in self._before_commit:
                     seal(connection)
@@ -295,7 +296,7 @@ class Database:
                 time.sleep(0.01)
 
 
-def _engine(url: sa.URL, begin: str, size: int) -> sa.Engine:
+def _engine(url: sa.URL, begin: str, pragmas: Sequence[str], size: int) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_size=size)
     engine = sa.create_engine(
@@ -308,7 +309,7 @@ def _engine(url: sa.URL, begin: str, size: int) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
@@ -333,6 +334,17 @@ def _migrate(connection: Connection) -> None:
         for statement in MIGRATIONS[step]:
             connection.exec_driver_sql(statement)
     connection.execute(home.update().values(version=VERSION))
+
+
+def _still_open(connection: Connection, fault: Exception) -> None:
+    """A full disk makes SQLite end the whole transaction: then the whole batch has failed, and whatever
+    ran next would commit by itself."""
+    raw = connection.connection.driver_connection
+    if not getattr(raw, "in_transaction", True):
+        first: BaseException = fault
+        while first.__context__ is not None:
+            first = first.__context__
+        raise StorageError(f"the database gave up the transaction: {first}") from fault
 
 
 def _storage(error: Exception) -> Exception:

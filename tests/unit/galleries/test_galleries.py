@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from countenance.database import Database
+from countenance.galleries import Galleries, store, verify
+from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
+
+NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
+RNG = np.random.default_rng(7)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/house.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def gallery(database: Database) -> Gallery:
+    made = database.write(lambda c: store.create(c, "111122223333", "people", "m", {"k": "v"}, NOW))
+    assert made is not None
+    return made
+
+
+def vector() -> Vector:
+    row = RNG.standard_normal(128).astype(np.float32)
+    return np.asarray(row / np.linalg.norm(row), np.float32)
+
+
+def template(image: int = 0, external: str | None = None, left: float = 0.25) -> Template:
+    embedding = Embedding(vector(), "m")
+    box = Box(left, 0.25, 0.5, 0.5)
+    return Template(str(uuid.uuid4()), str(uuid.UUID(int=image)), external, box, 99.5, embedding)
+
+
+def enrol(database: Database, gallery: Gallery, *templates: Template) -> list[Enrolled]:
+    return database.write(lambda connection: store.enrol(connection, gallery, templates))
+
+
+def forget(database: Database, gallery: Gallery, *face_ids: str) -> list[str]:
+    return database.write(lambda connection: store.forget(connection, gallery, face_ids), erases=True)
+
+
+def test_a_gallery_is_its_accounts(database: Database, gallery: Gallery) -> None:
+    with database.reading() as connection:
+        assert store.find(connection, "111122223333", "people") == gallery
+        assert store.find(connection, "999999999999", "people") is None
+    again = database.write(lambda c: store.create(c, "111122223333", "people", "m", {}, NOW))
+    assert again is None
+    assert (gallery.tags, gallery.created, gallery.size) == ({"k": "v"}, NOW, 0)
+
+
+def test_the_same_image_external_id_and_box_is_enrolled_once(database: Database, gallery: Gallery) -> None:
+    first, again = template(1, "a"), template(1, "a")
+    other_name, other_face = template(1, "b"), template(1, "a", left=0.1)
+    [one] = enrol(database, gallery, first)
+    found = enrol(database, gallery, again, other_name, other_face)
+    assert found[0] == one
+    assert len({face.face_id for face in found}) == 3
+    with database.reading() as connection:
+        current = store.find(connection, "111122223333", "people")
+        assert current is not None
+        assert current.size == 3
+
+
+def test_faces_come_in_enrolment_order_page_by_page(database: Database, gallery: Gallery) -> None:
+    everyone = [enrol(database, gallery, template(n))[0] for n in range(7)]
+    after, seen = 0, []
+    while True:
+        with database.reading() as connection:
+            page = store.enrolled(connection, gallery, after, 3)
+        if not page:
+            break
+        seen += [face for _, face in page]
+        after = page[-1][0]
+    assert seen == everyone
+
+
+def test_every_process_sees_every_write_at_its_next_search(database: Database, gallery: Gallery) -> None:
+    """Two Galleries over two Databases on one file stand for two processes."""
+    other = Database(str(database.url))
+    here, there = Galleries(database), Galleries(other)
+    mine = template()
+    probe = Probe(mine.embedding)
+    try:
+        assert there.identify(gallery, probe, 5, 0.5) == ()
+        [face] = enrol(database, gallery, mine)
+        assert [c.face for c in there.identify(gallery, probe, 5, 0.5)] == [face]
+        assert [c.face for c in here.identify(gallery, probe, 5, 0.5)] == [face]
+        forget(other, gallery, face.face_id)
+        assert here.identify(gallery, probe, 5, 0.5) == ()
+    finally:
+        other.close()
+
+
+def test_forgetting_names_what_was_there(database: Database, gallery: Gallery) -> None:
+    [face] = enrol(database, gallery, template())
+    missing = str(uuid.uuid4())
+    assert forget(database, gallery, missing, face.face_id, face.face_id) == [face.face_id]
+    assert forget(database, gallery, face.face_id) == []
+
+
+def test_no_byte_of_a_deleted_template_is_left_on_disk(
+    database: Database, gallery: Gallery, tmp_path: Path
+) -> None:
+    kept, gone = template(1), template(2)
+    [_, erased] = enrol(database, gallery, kept, gone)
+    secret = gone.embedding.vector.tobytes()
+    assert secret in everything(tmp_path)
+    forget(database, gallery, erased.face_id)
+    left = everything(tmp_path)
+    assert secret not in left
+    assert secret[:64] not in left
+    assert erased.face_id.encode() not in left
+    assert kept.embedding.vector.tobytes() in left
+
+
+def test_no_byte_of_a_deleted_gallery_is_left_on_disk(
+    database: Database, gallery: Gallery, tmp_path: Path
+) -> None:
+    gone = [template(n) for n in range(50)]
+    enrol(database, gallery, *gone)
+    database.write(lambda connection: store.delete(connection, gallery), erases=True)
+    left = everything(tmp_path)
+    assert not [t for t in gone if t.embedding.vector.tobytes() in left or t.face_id.encode() in left]
+
+
+def test_renewal_keeps_face_ids_and_changes_the_model(database: Database, gallery: Gallery) -> None:
+    galleries, mine = Galleries(database), template()
+    [face] = enrol(database, gallery, mine)
+    galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
+    new = vector()
+    database.write(lambda connection: store.renew(connection, gallery, "m2", {face.face_id: new}))
+    with database.reading() as connection:
+        renewed = store.find(connection, gallery.account, "people")
+    assert renewed is not None
+    [found] = galleries.identify(renewed, Probe(Embedding(new, "m2")), 1, 0.9)
+    assert (found.face.face_id, found.face.model) == (face.face_id, "m2")
+    with pytest.raises(ValueError, match="holds templates of m2"):
+        galleries.identify(renewed, Probe(mine.embedding), 1, 0.9)
+
+
+def test_embeddings_of_two_models_are_never_compared() -> None:
+    one, other = Embedding(vector(), "m"), Embedding(vector(), "m2")
+    with pytest.raises(ValueError, match="cannot be compared"):
+        verify(one, other)
+    assert verify(one, one) == pytest.approx(1.0, abs=1e-6)
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
