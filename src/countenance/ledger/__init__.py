@@ -77,9 +77,9 @@ class Ledger:
         if tree.size == (newest[0] if newest else 0):
             return
         note = sign(Checkpoint(self.origin, tree.size, tree.root()), self._signer)
-        connection.execute(checkpoints.insert(), {"size": tree.size, "note": note})
+        connection.execute(_ADD_HEAD, {"size": tree.size, "note": note})
         if len(newest) == 2 and newest[0] // KEPT_EVERY == newest[1] // KEPT_EVERY:
-            connection.execute(checkpoints.delete().where(checkpoints.c.size == newest[0]))
+            connection.execute(_DROP_HEAD, {"dropped": newest[0]})
         self._head = note
 
     def entry(self, connection: Connection, seq: int) -> dict[str, Any]:
@@ -94,9 +94,14 @@ class Ledger:
         found: dict[str, Any] = json.loads(row.body)
         return found
 
-    def verify(self, connection: Connection, progress: Progress | None = None) -> Verified:
-        """Recompute everything. Raises LedgerError naming the first bad entry."""
-        return verify(connection, self.origin, self.public_key, progress)
+    def verify(
+        self, connection: Connection, progress: Progress | None = None, known: Checkpoint | None = None
+    ) -> Verified:
+        """Recompute everything. Raises LedgerError naming the first bad entry.
+
+        known: a checkpoint kept outside this home, which the log must extend.
+        """
+        return verify(connection, self.origin, self.public_key, progress, known)
 
     def _current(self, connection: Connection) -> Tree:
         """The tree as this transaction sees it. Other processes append too, and work may be rolled back."""
@@ -119,6 +124,8 @@ _ADD_ENTRY = entries.insert()
 _ADD_NODES = nodes.insert()
 _LAST_ENTRY = sa.select(sa.func.max(entries.c.seq))
 _NEWEST_HEADS = sa.select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).limit(2)
+_ADD_HEAD = checkpoints.insert()
+_DROP_HEAD = checkpoints.delete().where(checkpoints.c.size == sa.bindparam("dropped"))
 _HEAD = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
 
 

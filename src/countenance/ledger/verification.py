@@ -209,7 +209,9 @@ def _chunks(connection: Connection) -> Iterator[list[Stored]]:
 
 
 def _body(row: Stored, seq: int) -> dict[str, Any]:
-    if row.seq != seq:
+    if row.seq < seq:
+        raise LedgerError(f"an entry numbered {row.seq} was put before the first", 0)
+    if row.seq > seq:
         raise LedgerError(f"entry {seq} is missing: the next one stored is {row.seq}", seq)
     if not isinstance(row.body, bytes) or leaf_hash(row.body) != row.leaf:
         raise LedgerError(f"entry {seq} was changed: its bytes do not hash to its leaf", seq)

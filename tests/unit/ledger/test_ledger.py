@@ -1,0 +1,202 @@
+"""Appending and sealing: in batches, beside other processes, and when work is undone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.engine import Connection
+
+from countenance.database import Database, checkpoints, entries, nodes
+from countenance.errors import LedgerError
+from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, outcome_entry
+from countenance.ledger.checkpoint import verify as open_note
+from countenance.ledger.merkle import Frontier, Tree, leaf_hash
+
+NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+ORIGIN = "countenance.example/log"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/home.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def ledger(home: Database) -> Ledger:
+    return opened(home)
+
+
+def opened(database: Database) -> Ledger:
+    ledger = Ledger(KEY, ORIGIN)
+    database.before_commit(ledger.seal)
+    return ledger
+
+
+def decision(connection: Connection, ledger: Ledger, **more: object) -> Written:
+    return ledger.append(connection, {"kind": "decision", **more})
+
+
+def write(home: Database, ledger: Ledger, count: int = 1, **more: object) -> list[Written]:
+    """So many decisions in one commit."""
+    return home.write(lambda c: [decision(c, ledger, **more) for _ in range(count)])
+
+
+def sizes(home: Database) -> list[int]:
+    with home.reading() as connection:
+        return list(connection.execute(sa.select(checkpoints.c.size).order_by(checkpoints.c.size)).scalars())
+
+
+def whole(home: Database, ledger: Ledger) -> int:
+    with home.reading() as connection:
+        return ledger.verify(connection).size
+
+
+def test_entries_are_numbered_from_nought_and_carry_their_number(home: Database, ledger: Ledger) -> None:
+    written = [write(home, ledger, n=n)[0] for n in range(5)]
+    assert [w.seq for w in written] == [0, 1, 2, 3, 4]
+    with home.reading() as connection:
+        assert ledger.entry(connection, 3) == {"kind": "decision", "n": 3, "seq": 3}
+        bodies = connection.execute(sa.select(entries.c.body).order_by(entries.c.seq)).scalars().all()
+    assert bodies[3] == b'{"kind":"decision","n":3,"seq":3}'
+    assert [leaf_hash(body) for body in bodies] == [w.leaf for w in written]
+
+
+def test_every_commit_ends_with_one_signed_head_over_all(home: Database, ledger: Ledger) -> None:
+    write(home, ledger, 5)
+    tree = Tree(Frontier())
+    with home.reading() as connection:
+        note = connection.execute(sa.select(checkpoints.c.note)).scalar_one()
+        for leaf in connection.execute(sa.select(entries.c.leaf).order_by(entries.c.seq)).scalars():
+            tree.append(leaf)
+    head = open_note(note, ORIGIN, KEY.public_key())
+    assert (head.size, head.root) == (5, tree.root())
+
+
+def test_a_commit_without_an_entry_signs_nothing(home: Database, ledger: Ledger) -> None:
+    home.write(lambda c: None)
+    assert sizes(home) == []
+    write(home, ledger)
+    home.write(lambda c: None)
+    assert sizes(home) == [1]
+
+
+def test_the_newest_head_is_kept_and_one_in_each_thousand(home: Database, ledger: Ledger) -> None:
+    for count in (1, 2, KEPT_EVERY, 3, 4, KEPT_EVERY, 1):
+        write(home, ledger, count)
+    assert sizes(home) == [1, 1003, 2010, 2011]
+    assert whole(home, ledger) == 2011
+
+
+def test_only_complete_subtrees_are_stored_and_leaves_once(home: Database, ledger: Ledger) -> None:
+    write(home, ledger, 11)
+    with home.reading() as connection:
+        stored = connection.execute(sa.select(nodes.c.level, nodes.c.idx)).all()
+    assert sorted(map(tuple, stored)) == [(1, n) for n in range(5)] + [(2, 0), (2, 1), (3, 0)]
+
+
+def test_work_that_raises_is_undone_alone_and_leaves_no_gap(home: Database, ledger: Ledger) -> None:
+    def failing(connection: Connection) -> None:
+        decision(connection, ledger, n=-1)
+        decision(connection, ledger, n=-2)
+        raise KeyError("no")
+
+    def mixed(connection: Connection) -> list[Written]:
+        """What group commit does, in one transaction: a job that works, one that fails, one that works."""
+        first = decision(connection, ledger, n=1)
+        with pytest.raises(KeyError), connection.begin_nested():
+            failing(connection)
+        return [first, decision(connection, ledger, n=2)]
+
+    assert [w.seq for w in home.write(mixed)] == [0, 1]
+    with pytest.raises(KeyError):
+        home.write(failing)
+    assert write(home, ledger)[0].seq == 2
+    assert whole(home, ledger) == 3
+
+
+def test_a_commit_that_fails_leaves_the_ledger_ready(home: Database, ledger: Ledger) -> None:
+    write(home, ledger)
+    broken = True
+
+    def fail(connection: Connection) -> None:
+        if broken:
+            raise OSError("no space left on device")
+
+    home.before_commit(fail)
+    with pytest.raises(OSError, match="no space"):
+        write(home, ledger, 3)
+    broken = False
+    assert write(home, ledger)[0].seq == 1
+    assert whole(home, ledger) == 2
+
+
+def test_processes_that_share_a_home_append_to_one_log(tmp_path: Path) -> None:
+    """Each has its own database handle and its own idea of the tree."""
+    homes = [Database(f"sqlite:///{tmp_path}/home.db") for _ in range(3)]
+    ledgers = [opened(home) for home in homes]
+
+    def work(which: int) -> None:
+        for n in range(20):
+            write(homes[which], ledgers[which], who=which, n=n)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    assert whole(homes[0], ledgers[0]) == 60
+    for home in homes:
+        home.close()
+
+
+def test_a_new_process_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
+    for n in range(12):
+        home = Database(f"sqlite:///{tmp_path}/home.db")
+        ledger = opened(home)
+        assert write(home, ledger)[0].seq == n
+        assert whole(home, ledger) == n + 1
+        home.close()
+
+
+def test_a_float_is_refused_and_nothing_is_written(home: Database, ledger: Ledger) -> None:
+    with pytest.raises(TypeError, match="score"):
+        home.write(lambda c: decision(c, ledger, score=0.5))
+    assert sizes(home) == []
+
+
+def test_reading_an_entry_recomputes_its_leaf(home: Database, ledger: Ledger) -> None:
+    home.write(lambda c: [decision(c, ledger, n=n) for n in range(3)])
+    forged = json.dumps({"kind": "decision", "n": 9, "seq": 1}).encode()
+    home.write(lambda c: c.execute(entries.update().where(entries.c.seq == 1).values(body=forged)))
+    with home.reading() as connection:
+        assert ledger.entry(connection, 0)["n"] == 0
+        with pytest.raises(LedgerError, match="entry 1 was changed") as fault:
+            ledger.entry(connection, 1)
+        assert fault.value.entry == 1
+        with pytest.raises(LedgerError, match="no entry 3"):
+            ledger.entry(connection, 3)
+
+
+def test_a_tree_that_lost_a_node_it_needs_takes_no_entry(home: Database, ledger: Ledger) -> None:
+    write(home, ledger, 4)
+    home.write(lambda c: c.execute(nodes.delete().where(nodes.c.level == 2)))
+    again = Ledger(KEY, ORIGIN)
+    with pytest.raises(LedgerError, match="level 2"):
+        home.write(lambda c: decision(c, again))
+
+
+def test_calls_are_counted_and_those_without_outcome_listed(home: Database, ledger: Ledger) -> None:
+    first, second = write(home, ledger, 2)
+    home.write(
+        lambda c: ledger.append(c, outcome_entry(now=NOW, decision=second.seq, result=Result.INTERRUPTED))
+    )
+    with home.reading() as connection:
+        verified = ledger.verify(connection)
+    assert (verified.decisions, verified.outcomes, verified.without_outcome) == (2, 1, (first.seq,))

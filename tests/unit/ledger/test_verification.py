@@ -1,0 +1,339 @@
+"""Whatever is changed in the stored record is found, and the first bad entry named."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from countenance import database
+from countenance.errors import LedgerError
+from countenance.ledger import Ledger, Verified
+from countenance.ledger.checkpoint import Checkpoint
+from countenance.ledger.checkpoint import verify as open_note
+from countenance.ledger.merkle import Frontier, Tree, leaf_hash
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+ORIGIN = "countenance.example/log"
+BATCHES = (3, 999, 1, 20, 7, 13)
+"""Entries per commit: heads stay at 3, 1002 and 1043."""
+SIZE = sum(BATCHES)
+HEADS = (3, 1002, SIZE)
+
+
+def engine(raw: sqlite3.Connection) -> sa.Engine:
+    return sa.create_engine("sqlite://", creator=lambda: raw, poolclass=sa.StaticPool)
+
+
+def record() -> bytes:
+    """A home's ledger: calls with their outcomes, written in batches."""
+    raw = sqlite3.connect(":memory:")
+    store, ledger = engine(raw), Ledger(KEY, ORIGIN)
+    database.schema.create_all(store)
+    seq = 0
+    for count in BATCHES:
+        with store.begin() as connection:
+            for seq in range(seq, seq + count):  # noqa: B020 - numbering goes on
+                call = {"kind": "decision"} if seq % 2 == 0 else {"kind": "outcome", "decision": seq - 1}
+                assert ledger.append(connection, call).seq == seq
+            seq += 1
+            ledger.seal(connection)
+    return raw.serialize()
+
+
+RECORD = record()
+
+
+def copy() -> sqlite3.Connection:
+    raw = sqlite3.connect(":memory:")
+    raw.deserialize(RECORD)
+    return raw
+
+
+def verify(raw: sqlite3.Connection, known: Checkpoint | None = None) -> Verified:
+    with engine(raw).connect() as connection:
+        return Ledger(KEY, ORIGIN).verify(connection, known=known)
+
+
+def found(raw: sqlite3.Connection, match: str = ".", known: Checkpoint | None = None) -> int | None:
+    """The entry that verification names."""
+    with pytest.raises(LedgerError, match=match) as fault:
+        verify(raw, known)
+    return fault.value.entry
+
+
+def head(raw: sqlite3.Connection, size: int) -> Checkpoint:
+    (note,) = raw.execute("SELECT note FROM checkpoints WHERE size = ?", [size]).fetchone()
+    return open_note(note, ORIGIN, KEY.public_key())
+
+
+def vouched_before(entry: int) -> int:
+    return max([size for size in (0, *HEADS) if size <= entry])
+
+
+def test_the_untouched_record_verifies() -> None:
+    raw = copy()
+    verified = verify(raw)
+    assert (verified.size, verified.root) == (SIZE, head(raw, SIZE).root)
+    assert (verified.decisions, verified.outcomes) == (522, 521)
+    assert verified.without_outcome == (SIZE - 1,)
+    assert tuple(size for (size,) in raw.execute("SELECT size FROM checkpoints ORDER BY size")) == HEADS
+
+
+def test_an_empty_record_verifies() -> None:
+    store = sa.create_engine("sqlite://")
+    database.schema.create_all(store)
+    with store.connect() as connection:
+        assert Ledger(KEY, ORIGIN).verify(connection).size == 0
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    with engine(copy()).connect() as connection:
+        Ledger(KEY, ORIGIN).verify(connection, lambda done, total: told.append((done, total)))
+    assert told == [(SIZE, SIZE)]
+
+
+# One byte of one row
+
+
+def flipped(value: Any, at: int, mask: int) -> Any:
+    if isinstance(value, int):
+        return value ^ 1 << at % 40
+    if isinstance(value, str):
+        at %= len(value)
+        return value[:at] + chr(ord(value[at]) ^ mask & 0x7F or 0x7E) + value[at + 1 :]
+    at %= len(value)
+    return value[:at] + bytes([value[at] ^ mask]) + value[at + 1 :]
+
+
+def flip(raw: sqlite3.Connection, table: str, column: str, row: int, at: int, mask: int) -> dict[str, Any]:
+    """Change one byte of a column of the row'th row of a table. Returns the row as it was."""
+    raw.row_factory = sqlite3.Row
+    rows = raw.execute(f"SELECT rowid AS place, * FROM {table} ORDER BY 2, 3").fetchall()
+    before = dict(rows[row % len(rows)])
+    after = flipped(before[column], at, mask)
+    raw.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE rowid = ?", [after, before["place"]])
+    raw.row_factory = None
+    return before | {"changed": raw.total_changes > 0 and after != before[column]}
+
+
+anywhere = {"row": st.integers(0, 10**6), "at": st.integers(0, 10**6), "mask": st.integers(1, 255)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(column=st.sampled_from(["body", "leaf"]), **anywhere)
+def test_a_flipped_byte_of_an_entry_is_named(column: str, row: int, at: int, mask: int) -> None:
+    raw = copy()
+    before = flip(raw, "entries", column, row, at, mask)
+    assert found(raw, "was changed") == before["seq"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(row=st.integers(0, SIZE - 1), number=st.integers(-3, SIZE + 3))
+def test_a_renumbered_entry_is_named(row: int, number: int) -> None:
+    raw = copy()
+    raw.execute("UPDATE OR REPLACE entries SET seq = ? WHERE seq = ?", [number, row])
+    if number != row:
+        assert found(raw) == (0 if number < 0 else min(row, number))
+
+
+@settings(max_examples=60, deadline=None)
+@given(column=st.sampled_from(["level", "idx", "hash"]), **anywhere)
+def test_a_flipped_byte_of_a_node_is_named(column: str, row: int, at: int, mask: int) -> None:
+    raw = copy()
+    before = flip(raw, "nodes", column, row, at, mask)
+    if before["changed"]:
+        first, end = before["idx"] << before["level"], before["idx"] + 1 << before["level"]
+        vouched = vouched_before(end - 1)
+        assert found(raw, f"entries {first} to {end - 1} ") == max(first, vouched)
+
+
+@settings(max_examples=60, deadline=None)
+@given(column=st.sampled_from(["size", "note"]), **anywhere)
+def test_a_flipped_byte_of_a_checkpoint_is_named(column: str, row: int, at: int, mask: int) -> None:
+    raw = copy()
+    before = flip(raw, "checkpoints", column, row, at, mask)
+    if before["changed"]:
+        assert found(raw, "checkpoint") in {vouched_before(before["size"] - 1), before["size"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE entries SET body = 'text' WHERE seq = 5",
+        "UPDATE entries SET leaf = 'text' WHERE seq = 5",
+        "UPDATE entries SET leaf = 7 WHERE seq = 5",
+    ],
+)
+def test_a_value_of_another_type_is_named(change: str) -> None:
+    raw = copy()
+    raw.execute(change)
+    assert found(raw, "entry 5 was changed") == 5
+
+
+def test_a_node_or_a_head_of_another_type_is_named() -> None:
+    raw = copy()
+    raw.execute("UPDATE nodes SET hash = 'text' WHERE level = 1 AND idx = 4")
+    assert found(raw) == 8
+    raw = copy()
+    raw.execute("UPDATE checkpoints SET note = x'00' WHERE size = 1002")
+    assert found(raw, "not text") == 3
+
+
+# Rows taken out, put in, or exchanged
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, SIZE - 1))
+def test_a_deleted_entry_is_named(seq: int) -> None:
+    raw = copy()
+    raw.execute("DELETE FROM entries WHERE seq = ?", [seq])
+    assert found(raw) == seq
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, SIZE - 1))
+def test_a_record_cut_short_is_noticed_at_the_cut(size: int) -> None:
+    raw = copy()
+    cut(raw, size)
+    assert found(raw, "are gone") == size
+
+
+def cut(raw: sqlite3.Connection, size: int) -> None:
+    raw.execute("DELETE FROM entries WHERE seq >= ?", [size])
+    raw.execute("DELETE FROM nodes WHERE ((idx + 1) << level) > ?", [size])
+
+
+def test_a_record_cut_back_to_an_old_head_needs_a_head_kept_elsewhere() -> None:
+    """The one change the home itself cannot show: the docs say so, and witnesses are the answer."""
+    raw = copy()
+    kept = head(raw, SIZE)
+    cut(raw, 1002)
+    raw.execute("DELETE FROM checkpoints WHERE size > 1002")
+    assert verify(raw).size == 1002
+    assert found(raw, "are gone", known=kept) == 1002
+
+
+def test_a_record_written_anew_needs_a_head_kept_elsewhere() -> None:
+    other = sqlite3.connect(":memory:")
+    store, ledger = engine(other), Ledger(KEY, ORIGIN)
+    database.schema.create_all(store)
+    with store.begin() as connection:
+        for _ in range(SIZE):
+            ledger.append(connection, {"kind": "decision", "forged": True})
+        ledger.seal(connection)
+    assert verify(other).size == SIZE
+    assert found(other, "kept elsewhere", known=head(copy(), SIZE)) is None
+    assert found(other, "kept elsewhere", known=head(copy(), 1002)) == 0
+
+
+def test_a_record_that_grew_since_a_kept_head_verifies() -> None:
+    raw = copy()
+    assert verify(raw, known=head(raw, 1002)).size == SIZE
+    assert verify(raw, known=head(raw, SIZE)).size == SIZE
+
+
+def test_without_its_newest_head_the_rest_is_not_covered() -> None:
+    raw = copy()
+    raw.execute("DELETE FROM checkpoints WHERE size = ?", [SIZE])
+    assert found(raw, "no checkpoint covers") == 1002
+    raw.execute("DELETE FROM checkpoints")
+    assert found(raw, "no checkpoint covers") == 0
+
+
+def test_an_entry_added_by_something_else_is_named() -> None:
+    raw = copy()
+    body = json.dumps({"kind": "other", "seq": SIZE}).encode()
+    raw.execute("INSERT INTO entries VALUES (?, ?, ?)", [SIZE, body, leaf_hash(body)])
+    assert found(raw) in {SIZE - 1, SIZE}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1))
+def test_exchanged_entries_are_named(one: int, other: int) -> None:
+    raw = copy()
+    bodies = {
+        seq: raw.execute("SELECT body, leaf FROM entries WHERE seq = ?", [seq]).fetchone()
+        for seq in (one, other)
+    }
+    for seq, (body, leaf) in ((one, bodies[other]), (other, bodies[one])):
+        raw.execute("UPDATE entries SET body = ?, leaf = ? WHERE seq = ?", [body, leaf, seq])
+    if one != other:
+        assert found(raw, "as another entry") == min(one, other)
+
+
+@pytest.mark.parametrize(("level", "index"), [(1, SIZE // 2), (1, -1), (0, 3), (40, 0), (-1, 0)])
+def test_a_node_too_many_is_noticed(level: int, index: int) -> None:
+    raw = copy()
+    raw.execute("INSERT INTO nodes VALUES (?, ?, ?)", [level, index, bytes(32)])
+    found(raw, "stored nodes")
+
+
+# Forgers who know how it works
+
+
+def rewrite(raw: sqlite3.Connection, seq: int) -> None:
+    """Another body, with the leaf to match it."""
+    (body,) = raw.execute("SELECT body FROM entries WHERE seq = ?", [seq]).fetchone()
+    body = json.dumps({**json.loads(body), "forged": True}).encode()
+    raw.execute("UPDATE entries SET body = ?, leaf = ? WHERE seq = ?", [body, leaf_hash(body), seq])
+
+
+def regrow(raw: sqlite3.Connection) -> None:
+    """All nodes to match the leaves."""
+    tree = Tree(Frontier())
+    for (leaf,) in raw.execute("SELECT leaf FROM entries ORDER BY seq").fetchall():
+        for level, index, value in tree.append(leaf)[1:]:
+            raw.execute("UPDATE nodes SET hash = ? WHERE level = ? AND idx = ?", [value, level, index])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, SIZE - 2))
+def test_an_entry_rewritten_with_its_leaf_is_named_by_the_node_over_its_pair(seq: int) -> None:
+    raw = copy()
+    rewrite(raw, seq)
+    assert found(raw) in {max(seq & ~1, vouched_before(seq)), vouched_before(seq)}
+
+
+@pytest.mark.parametrize("seq", [0, 2, 3, 500, 1001, 1002, 1040, SIZE - 1])
+def test_an_entry_rewritten_with_its_whole_path_is_named_by_the_next_head(seq: int) -> None:
+    raw = copy()
+    rewrite(raw, seq)
+    regrow(raw)
+    assert found(raw, "signed over") == vouched_before(seq)
+
+
+def test_the_first_of_several_changes_is_named() -> None:
+    raw = copy()
+    raw.execute("UPDATE entries SET body = x'00' WHERE seq = 900")
+    raw.execute("UPDATE nodes SET hash = x'00' WHERE level = 1 AND idx = 20")
+    assert found(raw) == 40
+    raw.execute("UPDATE entries SET leaf = x'00' WHERE seq = 11")
+    assert found(raw) == 11
+    raw.execute("UPDATE checkpoints SET note = 'x' WHERE size = 3")
+    assert found(raw) == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"kind": "outcome", "decision": 0}, "decision 0 awaits none"),
+        ({"kind": "outcome", "decision": 1}, "decision 1 awaits none"),
+        ({"kind": "outcome", "decision": 10**6}, "awaits none"),
+        ({"kind": "outcome"}, "decision None awaits none"),
+    ],
+)
+def test_an_outcome_without_a_decision_of_its_own_is_named(entry: dict[str, object], told: str) -> None:
+    raw = copy()
+    ledger = Ledger(KEY, ORIGIN)
+    with engine(raw).begin() as connection:
+        ledger.append(connection, entry)
+        ledger.seal(connection)
+    assert found(raw, told) == SIZE
