@@ -1,26 +1,34 @@
 """HTTP and nothing else: bytes to the door, the door's answer to bytes.
 
 POST / is the API. /healthz says that the house is open, /metrics counts what came through it.
+`Server` is the application, `Running` is one that listens on a socket and says so in the home.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
+import json
 import logging
+import os
+import socket
 import time
-import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from countenance.aws import model, sigv4
-from countenance.errors import AwsError, InternalServer, RequestEntityTooLarge, Throttling
+from countenance.errors import AwsError, HomeError, InternalServer, RequestEntityTooLarge, Throttling
 from countenance.gate import Answer
-from countenance.service import Service, now
+from countenance.service import Service, failure
 
 LOG = logging.getLogger(__name__)
 JSON = "application/x-amz-json-1.1"
@@ -32,17 +40,33 @@ READ_WITHIN = 60.0
 """Seconds a client has to send its body: one that dawdles holds a place others wait for."""
 
 
+LARGEST_HEAD = 64 * 1024
+"""Bytes of request line and headers. botocore sends about one KiB; httptools itself knows no bound."""
+
+LARGEST_REQUEST = 2 * LARGEST_BODY
+"""Bytes of a whole request on the wire, chunk sizes and trailers included."""
+
+CLERKS = 16
+"""Threads for calls that only read and record. They wait for the disk, and the more wait together the
+more share one commit; as many as the database keeps readers."""
+
+PICTURES = frozenset({"Image", "SourceImage"})
+"""Members of a request that make models run."""
+
+
 class Server:
     """The ASGI application of one Service.
 
     At most `settings.waiting` calls are in the house; one more is told to slow down before its body
-    is read, so that a crowd costs no memory.
+    is read, so that a crowd costs no memory. threads: for calls that look at pictures; the others have
+    threads of their own, so that ten photos being indexed do not hold up a DescribeCollection.
     """
 
     def __init__(self, service: Service, threads: int) -> None:
         self._service = service
         self._inside = 0
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        self._lookers = ThreadPoolExecutor(threads, thread_name_prefix="look")
+        self._clerks = ThreadPoolExecutor(CLERKS, thread_name_prefix="call")
         self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
         self._seconds: dict[str, float] = collections.defaultdict(float)
         self.app = Starlette(
@@ -52,6 +76,11 @@ class Server:
                 Route("/metrics", self.metrics),
             ]
         )
+
+    def close(self) -> None:
+        """Wait for the calls that are in the house."""
+        self._lookers.shutdown()
+        self._clerks.shutdown()
 
     async def post(self, request: Request) -> Response:
         started = time.monotonic()
@@ -79,42 +108,38 @@ class Server:
 
     async def _answer(self, request: Request, target: str | None) -> Answer:
         if self._inside >= self._service.settings.waiting:
-            return _failure(Throttling())
+            return failure(Throttling())
         self._inside += 1
         try:
             body = await asyncio.wait_for(_body(request), READ_WITHIN)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._call, request, target, body)
+            threads = self._lookers if _looks(target) else self._clerks
+            return await loop.run_in_executor(threads, self._service.answer, _signed(request, body))
         except AwsError as error:
-            return _failure(error)
+            return failure(error)
         except TimeoutError:
-            return _failure(
-                RequestEntityTooLarge(f"the body did not arrive within {READ_WITHIN:.0f} seconds")
-            )
+            return failure(RequestEntityTooLarge(f"the body did not arrive within {READ_WITHIN:.0f} seconds"))
         except Exception:  # the last line of defence: whatever is wrong, a client gets AWS's answer to it
             LOG.exception("a call failed in a way nobody foresaw")
-            return _failure(InternalServer())
+            return failure(InternalServer())
         finally:
             self._inside -= 1
 
-    def _call(self, request: Request, target: str | None, body: bytes) -> Answer:
-        signed = sigv4.Request(
-            method=request.method,
-            path=request.scope["raw_path"].decode("latin-1"),
-            query=request.scope["query_string"].decode("latin-1"),
-            headers=tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw),
-            body=body,
-        )
-        found = {}
 
-        def secret_of(access_key_id: str) -> str | None:
-            if (signer := self._service.signer(access_key_id)) is None:
-                return None
-            found[access_key_id], secret = signer
-            return secret
+def _looks(target: str | None) -> bool:
+    """Whether a target's operation takes a picture."""
+    named = model.api().targets.get(target or "")
+    return named is not None and not PICTURES.isdisjoint(model.members(named))
 
-        key = sigv4.verify(signed, secret_of, now())
-        return self._service.call(target, body, found[key])
+
+def _signed(request: Request, body: bytes) -> sigv4.Request:
+    return sigv4.Request(
+        method=request.method,
+        path=request.scope["raw_path"].decode("latin-1"),
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw),
+        body=body,
+    )
 
 
 async def _body(request: Request) -> bytes:
@@ -131,7 +156,123 @@ async def _body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _failure(error: AwsError) -> Answer:
-    request_id = str(uuid.uuid4())
-    status, body = model.encode_error(error, request_id)
-    return Answer(status, body, request_id, error=error)
+class Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with two bounds it does not have: how large a request and how slow a head may be."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._seen, self._reading_head = 0, True
+        self._patience = self.loop.call_later(READ_WITHIN, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._patience.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._seen > (LARGEST_HEAD if self._reading_head else LARGEST_REQUEST):
+            self.send_400_response("Request is too large.")
+            return
+        self._seen += len(data)
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._seen, self._reading_head = 0, True
+        self._patience.cancel()
+        self._patience = self.loop.call_later(READ_WITHIN, self.transport.close)
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._reading_head = False
+        self._patience.cancel()
+        super().on_headers_complete()
+
+
+class Running(uvicorn.Server):
+    """A Service behind HTTP on a socket of its own, from `serve` until `stop`.
+
+    port: 0 takes a free one. certificate, private_key: PEM files, for HTTPS. The home's server.json
+    says where it answers for as long as it does. Raises HomeError where the address cannot be had.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        certificate: Path | None = None,
+        private_key: Path | None = None,
+    ) -> None:
+        threads = service.settings.threads or len(os.sched_getaffinity(0))
+        self._application = Server(service, threads + 2)  # two decode while each core has a model to run
+        super().__init__(
+            uvicorn.Config(
+                self._application.app,
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,  # the ledger is the record of calls
+                server_header=False,
+                proxy_headers=False,
+                backlog=512,
+                limit_concurrency=1024,
+                timeout_keep_alive=75,  # boto3 keeps connections; longer than its own pools' idle habits
+                timeout_graceful_shutdown=60,
+                ssl_certfile=certificate,
+                ssl_keyfile=private_key,
+            )
+        )
+        self._socket = _bind(host, port)
+        self._notice = service.settings.server
+        self._certificate = certificate
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if certificate else 'http'}://{shown}:{self._socket.getsockname()[1]}"
+
+    def serve_here(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Answer until `stop`, or SIGTERM or SIGINT in the main thread; then finish the calls in flight."""
+        self._ready = ready
+        try:
+            self.run(sockets=[self._socket])
+        finally:
+            self._application.close()
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._post_notice()
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._notice.unlink(missing_ok=True)
+        await super().shutdown(sockets)
+
+    def _post_notice(self) -> None:
+        """Whole or not at all, and for the owner alone."""
+        notice = {"url": self.url, "pid": os.getpid()}
+        if self._certificate:
+            notice["certificate"] = str(self._certificate.resolve())
+        draft = self._notice.with_name(f".{self._notice.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(notice, file)
+        draft.replace(self._notice)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.ExitStack() as undo:
+            undo.callback(listener.close)
+            listener.bind(address)
+            undo.pop_all()
+    except (OSError, OverflowError) as fault:
+        raise HomeError(
+            f"cannot listen on {host} port {port}: {fault}. Choose another with --port; 0 takes a free one"
+        ) from fault
+    return listener

@@ -28,7 +28,10 @@ SCHEMA = HERE / "schema.cedarschema"
 NAMESPACE = "Countenance::"
 
 _ROOTS = {"Purpose": "any", "Place": "world"}
-"""What every purpose and place is in. Groups for rules to name, not something a call may claim."""
+"""What every purpose and place is in: groups for rules to name."""
+
+_UNCLAIMED = {"any"}
+"""What no call may claim. A seat of "world" may be claimed: an organisation that names no place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def cases(pack: Pack) -> list[dict[str, Any]]:
 def vocabulary(packs: Sequence[Pack], kind: str) -> frozenset[str]:
     """The ids of one entity type ("Purpose", "Place") that a call may claim."""
     ids = {entity["uid"]["id"] for pack in packs for entity in pack.entities if _type(entity["uid"]) == kind}
-    return frozenset(ids - {_ROOTS[kind]})
+    return frozenset(ids - _UNCLAIMED)
 
 
 def check_together(packs: Sequence[Pack]) -> None:

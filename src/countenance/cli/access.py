@@ -1,0 +1,224 @@
+"""Who may call: `countenance keys`, and the questions about an organisation that `init` asks too."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from countenance import service
+from countenance import settings as homes
+from countenance.cli import terminal
+from countenance.errors import HomeError
+from countenance.keys import Key, Organisation
+from countenance.policy import Policy
+from countenance.settings import Settings, write_private
+from countenance.types import OrganisationKind
+
+KINDS = {
+    OrganisationKind.INDIVIDUAL: "a person, for themselves",
+    OrganisationKind.BUSINESS: "a company",
+    OrganisationKind.NGO: "a charity, a church, a club",
+    OrganisationKind.RESEARCH: "a university, a laboratory",
+    OrganisationKind.MEDIA: "a newspaper, a broadcaster",
+    OrganisationKind.ARCHIVE: "an archive, a museum, a library",
+    OrganisationKind.PUBLIC_AGENCY: "a public office other than law enforcement",
+    OrganisationKind.AUDITOR: "whoever examines a system of others",
+    OrganisationKind.POLICE: "police and other local law enforcement",
+    OrganisationKind.FEDERAL_LAW_ENFORCEMENT: "a national law-enforcement agency",
+}
+"""What the kinds mean. Policy decides by them, and the operator's word for one goes into the record."""
+
+LAW_ENFORCEMENT = frozenset({OrganisationKind.POLICE, OrganisationKind.FEDERAL_LAW_ENFORCEMENT})
+
+PLACE, PURPOSE = "world", "general"
+"""Where nothing is said: no place in particular, no purpose in particular."""
+
+kind_option = click.option(
+    "--kind", type=click.Choice([kind.value for kind in KINDS]), help="What the organisation is."
+)
+place_option = click.option(
+    "--place", help="Where it is: a code such as DE, US-CA, EU or world.", metavar="CODE"
+)
+purpose_option = click.option(
+    "--purpose", help="What the key is for; policy decides by it. A wrong one lists them all.", metavar="WORD"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who is to hold a key, and what for."""
+
+    name: str
+    kind: OrganisationKind
+    place: str
+    purpose: str | None
+
+
+def interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def holder(
+    settings: Settings, name: str | None, kind: str | None, place: str | None, purpose: str | None
+) -> Holder:
+    """The flags, and for what they leave open the answers of who sits at the terminal, or defaults."""
+    policy = Policy.load(settings.packs)
+    ask = interactive()
+    if name is None:
+        name = _prompt("Name of the organisation", "me") if ask else "me"
+    if kind is None:
+        kind = _choice("Kind", KINDS, OrganisationKind.INDIVIDUAL) if ask else OrganisationKind.INDIVIDUAL
+    if place is None:
+        place = _word("Place, a code such as DE, US-CA, EU or world", policy.places, PLACE) if ask else PLACE
+    if purpose is None:
+        purpose = _purpose(OrganisationKind(kind), policy, ask=ask)
+    return Holder(name, OrganisationKind(kind), place, purpose)
+
+
+def _purpose(kind: OrganisationKind, policy: Policy, *, ask: bool) -> str | None:
+    """Law enforcement has no default purpose: whoever registers it says which, or each call must."""
+    default = None if kind in LAW_ENFORCEMENT else PURPOSE
+    if not ask:
+        return default
+    click.echo(f"Purposes: {', '.join(sorted(policy.purposes))}", err=True)
+    return _word("Purpose of the key", policy.purposes, default)
+
+
+def _choice(question: str, meanings: dict[OrganisationKind, str], default: OrganisationKind) -> str:
+    for kind, meaning in meanings.items():
+        click.echo(f"  {kind.value:26}{meaning}", err=True)
+    return _word(question, {kind.value for kind in meanings}, default.value)
+
+
+def _word(question: str, words: Collection[str], default: str | None) -> str:
+    while (answer := _prompt(question, default)) not in words:
+        click.echo(f"{answer!r} is not known here.", err=True)
+    return answer
+
+
+def _prompt(question: str, default: str | None) -> str:
+    answer: str = click.prompt(question, default=default, type=str, err=True)
+    return answer.strip()
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke the keys that clients sign with."""
+
+
+@keys.command()
+@terminal.home_option
+@click.option("--organisation", metavar="NAME", help="Who holds the key. A new name needs --kind.")
+@kind_option
+@place_option
+@purpose_option
+@click.option(
+    "--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the key to a new file, mode 0600."
+)
+@terminal.json_option
+def create(
+    home: Path,
+    organisation: str | None,
+    kind: str | None,
+    place: str | None,
+    purpose: str | None,
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a key and show it once, as an AWS credentials file."""
+    settings = homes.load(home)
+    if save and save.exists():
+        raise HomeError(f"{save} exists; name a new file, or move that one away")
+    who = _organisation(settings, organisation, kind, place)
+    if purpose is None:
+        purpose = _purpose(who.kind, Policy.load(settings.packs), ask=False)
+    key, secret = service.issue(settings, who, purpose)
+    block = service.credentials(key, secret, settings.region)
+    if save:
+        write_private(save, block.encode())
+        block = f"Written to {save}.\n"
+    if as_json:
+        terminal.print_json(facts(key) | ({} if save else {"secret_access_key": secret}))
+    else:
+        click.echo(block, nl=False)
+    if not save:
+        click.echo("# This secret is not shown again.", err=True)
+    warn_without_purpose(purpose)
+
+
+@keys.command("list")
+@terminal.home_option
+@terminal.json_option
+def list_keys(home: Path, as_json: bool) -> None:
+    """Show every key, without its secret."""
+    found = [facts(key) for key in service.issued(homes.load(home))]
+    if as_json:
+        terminal.print_json(found)
+        return
+    names = ("access_key_id", "organisation", "kind", "place", "purpose", "created", "revoked")
+    terminal.print_table(
+        ("key", *names[1:]), [["-" if key[name] is None else key[name] for name in names] for key in found]
+    )
+
+
+@keys.command()
+@click.argument("access_key_id", metavar="KEY")
+@terminal.home_option
+def revoke(access_key_id: str, home: Path) -> None:
+    """Revoke a KEY for good. A running server refuses it from the next call on."""
+    if not service.revoke(homes.load(home), access_key_id):
+        raise HomeError(f"no key {access_key_id} is in force; `countenance keys list` shows them")
+    click.echo(f"Revoked {access_key_id}.")
+
+
+def warn_without_purpose(purpose: str | None) -> None:
+    if purpose is None:
+        click.echo(
+            "This key has no purpose, so policy refuses its calls. "
+            "`countenance keys create --purpose WORD` makes one that has.",
+            err=True,
+        )
+
+
+def facts(key: Key) -> dict[str, Any]:
+    """A key as it may be shown."""
+    return {
+        "access_key_id": key.access_key_id,
+        "account": key.organisation.account,
+        "organisation": key.organisation.name,
+        "kind": key.organisation.kind.value,
+        "place": key.organisation.place,
+        "purpose": key.purpose,
+        "created": _time(key.created),
+        "revoked": _time(key.revoked),
+    }
+
+
+def _organisation(settings: Settings, name: str | None, kind: str | None, place: str | None) -> Organisation:
+    """The organisation of that name, the only one where none is named, or a new one."""
+    known = service.organisations(settings)
+    if name is None:
+        if len(known) != 1:
+            raise HomeError(f"say which with --organisation: {', '.join(each.name for each in known)}")
+        name = known[0].name
+    for each in known:
+        if each.name == name:
+            if (kind or each.kind) != each.kind or (place or each.place) != each.place:
+                raise HomeError(
+                    f"{name!r} is registered here as {each.kind} in {each.place}, and that stays; "
+                    "leave out --kind and --place, or give another name"
+                )
+            return each
+    if kind is None:
+        raise HomeError(f"{name!r} is new here: say what it is with --kind, and where with --place")
+    return service.register(settings, name, OrganisationKind(kind), place or PLACE)
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(" ", "seconds")

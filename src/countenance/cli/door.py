@@ -1,0 +1,157 @@
+"""How the shell reaches the door: as everybody does, by a boto3 client that signs with a key of the home.
+
+While a server runs on the home, over HTTP. Otherwise a Service is built here and the client's requests,
+signed all the same, are handed to it: one code path, and no way around the door.
+"""
+
+from __future__ import annotations
+
+import configparser
+import io
+import json
+import os
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.config import Config
+
+from countenance import settings as homes
+from countenance.aws import sigv4
+from countenance.cli import weights
+from countenance.errors import HomeError
+from countenance.service import Service
+from countenance.settings import Settings
+from countenance.vision import zoo
+
+ANSWERS_WITHIN = 5.0
+"""Seconds in which a server that runs says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a running server says of itself in the home. certificate: its own, where it speaks TLS."""
+
+    url: str
+    pid: int
+    certificate: str | None = None
+
+
+@contextmanager
+def opened(home: Path, parallel: int = 1) -> Iterator[Any]:
+    """A boto3 client of the home. parallel: how many threads will share it. Raises HomeError."""
+    settings = homes.load(home)
+    if notice := find(settings):
+        yield _client(settings, notice.url, parallel, verify=notice.certificate)
+        return
+    weights.pull_missing(list(zoo.cards()))
+    service = Service(settings)
+    try:
+        client = _client(settings, "http://localhost", parallel)
+        client.meta.events.register(
+            "before-send.rekognition.*", lambda request, **_: _handed_over(request, service)
+        )
+        yield client
+    finally:
+        service.close()
+
+
+def find(settings: Settings) -> Notice | None:
+    """The server that runs on a home; None where there is none that is alive and answers."""
+    try:
+        notice = Notice(**json.loads(settings.server.read_text()))
+        os.kill(notice.pid, 0)
+    except (FileNotFoundError, ProcessLookupError, ValueError, TypeError):
+        return None
+    except PermissionError:
+        pass  # alive, and somebody else's
+    return notice if _answers(notice) else None
+
+
+def _answers(notice: Notice) -> bool:
+    """Whether anything answers at its address. No proxy stands between a machine and itself."""
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if notice.certificate:
+        handlers.append(
+            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=notice.certificate))
+        )
+    try:
+        opener = urllib.request.build_opener(*handlers)
+        with opener.open(f"{notice.url}/healthz", timeout=ANSWERS_WITHIN) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _client(settings: Settings, url: str, parallel: int, verify: str | None = None) -> Any:
+    """A client that knows the home's credentials file and nothing of ~/.aws or the environment's keys."""
+    file = configparser.ConfigParser()
+    try:
+        file.read_string(settings.credentials.read_text())
+        key = file["default"]
+        identity = {name: key[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
+    except (FileNotFoundError, KeyError, configparser.Error) as fault:
+        raise HomeError(
+            f"{settings.credentials} holds no key: move it away if it is there, and make one with "
+            f"`countenance keys create --save {settings.credentials}`"
+        ) from fault
+    core = botocore.session.Session()
+    core.set_config_variable("config_file", str(settings.credentials))
+    core.set_config_variable("credentials_file", str(settings.credentials))
+    core.set_config_variable("profile", "default")
+    return boto3.session.Session(botocore_session=core).client(
+        "rekognition",
+        endpoint_url=url,
+        region_name=key.get("region", settings.region),
+        verify=verify,
+        config=Config(
+            proxies={},
+            read_timeout=300,
+            max_pool_connections=max(parallel, 1),
+            retries={"mode": "standard", "total_max_attempts": 8},
+        ),
+        **identity,
+    )
+
+
+def _handed_over(request: AWSPreparedRequest, service: Service) -> AWSResponse:
+    """A signed request of the client, answered by a Service in this process."""
+    address = urlsplit(request.url)
+    body = request.body or b""
+    headers = {name.lower(): _decoded(value) for name, value in request.headers.items()}
+    headers.setdefault("host", address.netloc)  # which HTTP would add, and the signature covers
+    answer = service.answer(
+        sigv4.Request(
+            method=request.method,
+            path=address.path or "/",
+            query=address.query,
+            headers=tuple(headers.items()),
+            body=body.encode() if isinstance(body, str) else bytes(body),
+        )
+    )
+    told = {
+        "x-amzn-RequestId": answer.request_id,
+        "content-type": "application/x-amz-json-1.1",
+        **answer.headers,
+    }
+    return AWSResponse(request.url, answer.status, told, _Body(answer.body))
+
+
+def _decoded(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+class _Body(io.BytesIO):
+    """An answer's bytes as botocore reads them from a connection."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()

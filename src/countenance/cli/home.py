@@ -1,0 +1,157 @@
+"""`countenance init`, `serve` and `ledger verify`: a home is made, answers, and is examined."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import shlex
+import signal
+from pathlib import Path
+
+import click
+
+from countenance import service
+from countenance import settings as homes
+from countenance.cli import access, door, terminal, weights
+from countenance.errors import HomeError, LedgerError
+from countenance.server import Running
+from countenance.service import Service
+from countenance.settings import Settings
+from countenance.vision import zoo
+
+LOG = logging.getLogger("countenance")
+
+
+@click.command()
+@terminal.home_option
+@click.option("--name", help="Name of the organisation that holds the first key.")
+@access.kind_option
+@access.place_option
+@access.purpose_option
+def init(home: Path, name: str | None, kind: str | None, place: str | None, purpose: str | None) -> None:
+    """Make a home: database, ledger, keys. Asks what no option says; without a terminal takes defaults."""
+    settings = Settings(home=home)
+    if (home / homes.FILE).exists():
+        raise HomeError(f"{home} is a Countenance home already; `countenance serve` starts it")
+    if home.exists() and any(home.iterdir()):
+        raise HomeError(f"{home} is not empty; give a new folder with --home")
+    holder = access.holder(settings, name, kind, place, purpose)
+    key = service.found(settings, holder.name, holder.kind, holder.place, holder.purpose)
+    click.echo(f"Made a home in {home}")
+    click.echo(f"  for      {holder.name}: {holder.kind}, {holder.place}, {holder.purpose or 'no purpose'}")
+    click.echo(f"  account  {key.organisation.account}")
+    click.echo(f"  key      {key.access_key_id}, in {settings.credentials}")
+    access.warn_without_purpose(holder.purpose)
+    where = "" if home == terminal.DEFAULT_HOME else f" --home {shlex.quote(str(home))}"
+    click.echo(
+        f"""
+Start it:
+  countenance serve{where}
+
+Then, in another shell:
+  export AWS_SHARED_CREDENTIALS_FILE={shlex.quote(str(settings.credentials))}
+  python3 - <<'END'
+  import boto3
+  rekognition = boto3.client("rekognition", endpoint_url="http://127.0.0.1:8080")
+  print(rekognition.detect_faces(Image={{"Bytes": open("photo.jpg", "rb").read()}}))
+  END"""
+    )
+
+
+@click.command()
+@terminal.home_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one."
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="PEM chain.")
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="PEM key.")
+@click.option(
+    "--insecure-network",
+    is_flag=True,
+    help="Listen beyond this machine without TLS: photos then cross the network in the clear.",
+)
+def serve(
+    home: Path, host: str, port: int, tls_cert: Path | None, tls_key: Path | None, insecure_network: bool
+) -> None:
+    """Answer Rekognition's API until SIGTERM or Ctrl-C; calls in flight are finished first."""
+    _check_network(host, tls_cert, tls_key, allowed=insecure_network)
+    settings = homes.load(home)
+    if notice := door.find(settings):
+        raise HomeError(
+            f"a server (process {notice.pid}) answers for this home at {notice.url} already; stop it first"
+        )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    weights.pull_missing(list(zoo.cards()))
+    built = Service(settings)
+    try:
+        running = Running(built, host, port, certificate=tls_cert, private_key=tls_key)
+        for wanted in (signal.SIGTERM, signal.SIGINT):  # uvicorn repeats the signal it ended by
+            signal.signal(wanted, lambda *_: running.stop())
+        running.serve_here(lambda: click.echo(f"Countenance answers at {running.url} for {home}"))
+    finally:
+        built.close()
+    LOG.info("stopped; every call that was begun is finished")
+
+
+def _check_network(host: str, certificate: Path | None, private_key: Path | None, *, allowed: bool) -> None:
+    if (certificate is None) != (private_key is None):
+        raise HomeError("TLS needs both files: --tls-cert and --tls-key")
+    if certificate is None and not allowed and not _loopback(host):
+        raise HomeError(
+            f"{host} can be reached from other machines: give --tls-cert and --tls-key, or "
+            "--insecure-network if photos may cross that network in the clear"
+        )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@click.group()
+def ledger() -> None:
+    """Examine the record of every decision."""
+
+
+@ledger.command()
+@terminal.home_option
+@terminal.json_option
+def verify(home: Path, as_json: bool) -> None:
+    """Recompute the whole ledger; fails naming the first bad entry. A server may be at work meanwhile."""
+    settings = homes.load(home)
+    with terminal.counting("Verifying") as progress:
+        task = progress.add_task("entries", total=None)
+        try:
+            found = service.verified(
+                settings, lambda done, total: progress.update(task, completed=done, total=total)
+            )
+        except LedgerError as fault:
+            if as_json:
+                terminal.print_json({"ok": False, "entry": fault.entry, "error": str(fault)})
+            where = "the ledger does not verify" if fault.entry is None else f"entry {fault.entry} is bad"
+            raise LedgerError(
+                f"{where}: {fault}\n"
+                "Something other than Countenance changed this home; compare it with a backup.",
+                fault.entry,
+            ) from fault
+    facts = {
+        "size": found.size,
+        "root": found.root.hex(),
+        "decisions": found.decisions,
+        "outcomes": found.outcomes,
+        "unfinished": list(found.without_outcome),
+    }
+    if as_json:
+        terminal.print_json({"ok": True, **facts})
+        return
+    open_calls = ", ".join(map(str, found.without_outcome))
+    click.echo("The ledger verifies: every entry is as it was written.")
+    click.echo(f"  entries     {found.size}")
+    click.echo(f"  root        {found.root.hex()}")
+    click.echo(f"  decisions   {found.decisions}")
+    click.echo(f"  outcomes    {found.outcomes}")
+    click.echo(f"  unfinished  {open_calls or 'none'}")

@@ -1,0 +1,97 @@
+"""A real server for tests of programs that use Countenance, or Amazon Rekognition.
+
+    @pytest.fixture(scope="session")
+    def rekognition():
+        with countenance.testing.server() as running:
+            yield running.client()
+
+It has a home of its own in a temporary folder, a free loopback port and the real models; nothing in the
+environment or in ~/.aws is read or changed.
+"""
+
+from __future__ import annotations
+
+import configparser
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from countenance import service
+from countenance import settings as homes
+from countenance.server import Running
+from countenance.settings import Settings
+from countenance.types import OrganisationKind
+from countenance.vision import Vision
+
+
+class TestServer:
+    """A server in a thread of this process. home: its folder. url: what `endpoint_url` takes."""
+
+    __test__ = False  # pytest collects by name
+
+    def __init__(self, settings: Settings, vision: Vision | None = None) -> None:
+        self.home = settings.home
+        self.settings = settings
+        self._service = service.Service(homes.load(settings.home), vision)
+        self._running = Running(self._service)
+        self.url = self._running.url
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._running.serve_here, args=(ready.set,), daemon=True)
+        self._thread.start()
+        while not ready.wait(0.1):
+            if not self._thread.is_alive():
+                raise RuntimeError("the server did not start; its log says why")
+
+    def client(self, name: str = "rekognition", credentials: Path | None = None, **arguments: Any) -> Any:
+        """A boto3 client of this server. credentials: another AWS credentials file than the home's.
+
+        Further arguments go to boto3 as they are.
+        """
+        config = Config(proxies={}, read_timeout=300).merge(arguments.pop("config", None) or Config())
+        key = configparser.ConfigParser()
+        key.read_string((credentials or self.settings.credentials).read_text())
+        return boto3.session.Session().client(
+            name,
+            endpoint_url=self.url,
+            config=config,
+            **{
+                "region_name": key["default"]["region"],
+                "aws_access_key_id": key["default"]["aws_access_key_id"],
+                "aws_secret_access_key": key["default"]["aws_secret_access_key"],
+                **arguments,
+            },
+        )
+
+    def close(self) -> None:
+        """Finish the calls in flight and let go of the home. The home stays; `server` removes it."""
+        self._running.stop()
+        self._thread.join()
+        self._service.close()
+
+
+@contextmanager
+def server(
+    *,
+    kind: OrganisationKind = OrganisationKind.INDIVIDUAL,
+    place: str = "world",
+    purpose: str | None = "development",
+    vision: Vision | None = None,
+) -> Iterator[TestServer]:
+    """A new home and a server on it, for as long as the block lasts.
+
+    kind, place, purpose: of the organisation that holds the first key, as `countenance init` takes them.
+    """
+    with tempfile.TemporaryDirectory(prefix="countenance-") as folder:
+        settings = Settings(home=Path(folder) / "home")
+        service.found(settings, "tests", kind, place, purpose)
+        running = TestServer(settings, vision)
+        try:
+            yield running
+        finally:
+            running.close()
