@@ -30,7 +30,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 demo: setup
-	@$(BIN)/python -m countenance.demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+	@$(BIN)/python examples/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 serve: setup
 	@test -e "$(HOME_DIR)/settings.toml" || $(BIN)/countenance init --home "$(HOME_DIR)"
