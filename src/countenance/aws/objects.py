@@ -6,6 +6,7 @@ nobody's business who cannot have it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -134,6 +135,7 @@ class Endpoint:
             aws_secret_access_key=secret_key,
             config=config,
         )
+        self._client.meta.events.register("before-call.s3", _stay)
 
     def read(self, reference: Mapping[str, Any]) -> bytes:
         """As Objects.read; an endpoint that does not answer is InternalServer, which clients try again."""
@@ -141,14 +143,22 @@ class Endpoint:
         version = {"VersionId": reference["Version"]} if "Version" in reference else {}
         try:
             found = self._client.get_object(Bucket=bucket, Key=key, **version)
-            with found["Body"] as body:
-                if found["ContentLength"] > LARGEST:
+            with contextlib.closing(found["Body"]) as body:
+                if found.get("ContentLength", 0) > LARGEST:
                     raise errors.ImageTooLarge
                 return _bounded(body)
         except ClientError as error:
             raise _refusal(error) from error
         except BotoCoreError as error:
             raise errors.InternalServer(detail="the S3 endpoint did not answer") from error
+
+
+def _stay(context: dict[str, Any], **_: object) -> None:
+    """Tell botocore not to look for the bucket in other regions: Rekognition refuses those too.
+
+    Left alone it asks an endpoint that always answers 301 until Python's stack is full.
+    """
+    context["s3_redirect"]["redirected"] = True
 
 
 def _bounded(body: Any) -> bytes:
