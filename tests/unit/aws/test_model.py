@@ -468,10 +468,3 @@ def test_a_services_error_and_a_front_ends() -> None:
         b'{"__type":"SerializationException"}',
     )
     assert model.encode_error(errors.InternalServer(), "an-id")[0] == 500
-
-
-@pytest.mark.parametrize("operation", model.operations())
-def test_every_error_of_the_model_that_we_raise_has_the_models_name(operation: str) -> None:
-    """botocore turns a code into a typed exception only where the operation declares it."""
-    declared = set(model.api().operations[operation].errors)
-    assert {errors.AccessDenied.code, errors.InvalidParameter.code, errors.InternalServer.code} <= declared
