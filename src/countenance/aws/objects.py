@@ -150,7 +150,8 @@ class Endpoint:
         except ClientError as error:
             raise _refusal(error) from error
         except BotoCoreError as error:
-            raise errors.InternalServer(detail="the S3 endpoint did not answer") from error
+            why = type(error).__name__  # a timeout, a broken connection, credentials that are missing
+            raise errors.InternalServer(detail=f"the S3 endpoint did not answer ({why})") from error
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:

@@ -281,7 +281,10 @@ class Structure:
 
 
 class Shapes:
-    """The shapes of one service model, built when first asked for and shared by name."""
+    """The shapes of one service model, built when first asked for and shared by name.
+
+    A shape that holds itself would need more than this; Rekognition has none.
+    """
 
     def __init__(self, declared: Mapping[str, Mapping[str, Any]]) -> None:
         self._declared = declared

@@ -179,6 +179,23 @@ def test_an_endpoint_gives_the_object_and_its_older_versions(s3: tuple[str, Any]
     assert endpoint(url).read(at("photos", "2024/one é.jpg", first)) == b"first"
 
 
+def test_an_endpoint_uses_the_services_own_credentials(
+    s3: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, client = s3
+    client.put_object(Bucket="photos", Key="one.jpg", Body=b"one")
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(errors.InternalServer, match="NoCredentialsError"):
+        Endpoint(url).read(at("photos", "one.jpg"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    assert Endpoint(url).read(at("photos", "one.jpg")) == b"one"
+
+
 @pytest.mark.parametrize(
     "reference",
     [at("photos", "missing.jpg"), at("nowhere", "one.jpg"), at("photos", "one.jpg", "no-such-version")],
