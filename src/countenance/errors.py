@@ -23,7 +23,9 @@
         ├── HomeError                           a home that is missing, newer than this code, or damaged
         ├── ModelError                          weights that are missing, altered or unlicensed
         ├── PolicyError                         a pack that does not parse or validate
-        └── LedgerError                         a record that does not verify
+        ├── LedgerError                         a record that does not verify
+        ├── PhotoError                          a photo at the shell that cannot be read
+        └── DataError                           a labelled set that is absent or not as expected
 
 A service error's body says `Message`, a front end's says `message`: real traces differ in just that way.
 The exact sentence comes first because deployed clients branch on it; our own detail follows it.
@@ -171,3 +173,11 @@ class LedgerError(OperatorError):
     def __init__(self, message: str, entry: int | None = None) -> None:
         self.entry = entry
         super().__init__(message)
+
+
+class PhotoError(OperatorError):
+    pass
+
+
+class DataError(OperatorError):
+    pass

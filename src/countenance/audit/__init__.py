@@ -1,0 +1,1 @@
+"""The measure: what a system gets right and wrong on people whose identity is known."""
