@@ -94,8 +94,11 @@ class Wire:
         request = AWSRequest("POST", f"http://{self.host}/", headers=headers, data=body)
         key = key or self.key
         auth = SigV4Auth(Credentials(key.access_key_id, key.secret), service, "us-east-1")
-        moment = (at or dt.datetime.now(dt.UTC)).replace(tzinfo=None)
-        with mock.patch("botocore.auth.get_current_datetime", return_value=moment):  # it takes no clock
+        if at is None:
+            auth.add_auth(request)
+            return list(request.headers.items())
+        moment = at.replace(tzinfo=None)  # botocore takes no clock; not for threads side by side
+        with mock.patch("botocore.auth.get_current_datetime", return_value=moment):
             auth.add_auth(request)
         return list(request.headers.items())
 
