@@ -89,6 +89,7 @@ class _Reading:
                 self._heads.meet(self.tree)
                 self.calls.follow(self.tree.size, _body(row, self.tree.size))
                 grown += self.tree.append(row.leaf)[1:]
+            self._heads.meet(self.tree)
         finally:  # also on the way out of a fault: a node may be at odds with an earlier entry
             self._compare(grown)
         self._nodes += len(grown)
@@ -110,13 +111,22 @@ class _Reading:
             stored |= {(row[0], row[1]): row[2] for row in self._connection.execute(query)}
         for level, index, value in grown:
             if stored.get((level, index)) != value:
-                first, end = index << level, index + 1 << level
-                vouched = self._heads.vouched
-                raise LedgerError(
-                    f"entries {first} to {end - 1} and the tree node stored over them "
-                    f"(level {level}, index {index}) do not fit: one of them was changed",
-                    max(first, vouched) if vouched < end else first,
-                )
+                raise self._at_odds(level, index)
+
+    def _at_odds(self, level: int, index: int) -> LedgerError:
+        first, end, vouched = index << level, index + 1 << level, self._heads.vouched
+        if end <= vouched:
+            return LedgerError(
+                f"the tree node stored over entries {first} to {end - 1} was changed "
+                f"(level {level}, index {index}); the entries themselves are those that were signed",
+                first,
+            )
+        first = max(first, vouched)
+        return LedgerError(
+            f"entries {first} to {end - 1} and the tree node stored over them (level {level}, index {index}) "
+            "do not fit: one of them was changed",
+            first,
+        )
 
 
 class _Heads:
