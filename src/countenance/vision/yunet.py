@@ -3,6 +3,11 @@
 Each look fits the picture on a canvas (small pictures are enlarged, large ones shrunk) and runs the network.
 The output follows OpenCV's FaceDetectorYN: per stride 8, 16 and 32 and cell, score = sqrt(cls * obj), a box
 as an offset and the logarithm of a size, five points as offsets.
+
+Recall falls for faces under 32 pixels on the canvas and for faces that fill it; enlarging beyond about twice
+gains nothing (the card has figures). So thumbnails get a small canvas; a picture where the first look found
+none or small faces is looked at again about twice as large, at most 1920 pixels long; and where that still
+shows small faces in a larger picture, so are its quarters.
 """
 
 from __future__ import annotations
@@ -21,9 +26,11 @@ Array = npt.NDArray[np.float32]
 
 THRESHOLD: Final = 0.6
 OVERLAP: Final = 0.3  # two boxes that share more than this are one face (OpenCV's default)
-FIRST: Final = 640  # long side of the canvas, pixels
-CLOSER: Final = 1280
-SMALL: Final = 32.0  # pixels on the first canvas: under it, others may have been missed
+CANVASES: Final = (384, 640, 1024, 1920)  # long sides, pixels
+THUMBNAIL: Final = 256  # longest side, pixels, up to which the first look takes the smallest canvas
+ENLARGED: Final = 1.8  # the closer look's canvas is at least so much longer than the picture, if there is one
+SMALL: Final = 32.0  # pixels across on the canvas: beside faces under it, others may have been missed
+OVERLAPPING: Final = 0.125  # of a picture's side that its quarters share
 MOST: Final = 100  # faces, the largest, as in Rekognition
 _STRIDES: Final = (8, 16, 32)
 
@@ -37,22 +44,41 @@ class YuNet:
 
     def detect(self, image: Image) -> tuple[Face, ...]:
         """The faces, largest first, a hundred at most. Raises ModelError."""
-        rows, scale = self._look(image.pixels, FIRST)
-        if scale < 1 and (not len(rows) or _widths(rows).min() * scale < SMALL):
-            closer, _ = self._look(image.pixels, CLOSER)
-            rows = suppress(np.concatenate([rows, closer]), OVERLAP)
+        longest = max(image.width, image.height)
+        first = CANVASES[0] if longest <= THUMBNAIL else CANVASES[1]
+        closer = next((size for size in CANVASES if size >= ENLARGED * longest), CANVASES[-1])
+        rows = self._look(image.pixels, first)
+        if closer > first and (not len(rows) or _smallest(rows) * first / longest < SMALL):
+            rows = suppress(np.concatenate([rows, self._look(image.pixels, closer)]), OVERLAP)
+            if longest > 1.5 * closer and len(rows) and _smallest(rows) * closer / longest < SMALL:
+                rows = suppress(np.concatenate([rows, self._quarters(image.pixels, closer)]), OVERLAP)
         order = np.argsort(-_areas(rows), kind="stable")[:MOST]
         return tuple(_face(row, image) for row in rows[order].tolist())
 
-    def _look(self, pixels: Pixels, longest: int) -> tuple[Array, float]:
-        """(rows, canvas pixels per image pixel)."""
-        height, width = pixels.shape[:2]
-        scale = longest / max(height, width)
+    def _look(self, pixels: Pixels, longest: int) -> Array:
+        """The faces on one canvas of that long side, best first, in pixels of the picture."""
+        scale = longest / max(pixels.shape[:2])
         canvas = fit(pixels, scale, longest)
         rows = decode(self._session.run(canvas), canvas.shape[2], canvas.shape[3])
         rows = suppress(rows[rows[:, -1] >= THRESHOLD], OVERLAP)
         rows[:, :-1] /= scale
-        return rows, scale
+        return rows
+
+    def _quarters(self, pixels: Pixels, longest: int) -> Array:
+        """The faces in the picture's four overlapping quarters. One cut by an inner edge is left out."""
+        height, width = pixels.shape[:2]
+        rows, columns = (round(side * (1 + OVERLAPPING) / 2) for side in (height, width))
+        found = []
+        for top in (0, height - rows):
+            for left in (0, width - columns):
+                part = self._look(pixels[top : top + rows, left : left + columns], longest)
+                part[:, :-1] += np.tile([left, top], 7)
+                inner_x = columns if left == 0 else width - columns
+                inner_y = rows if top == 0 else height - rows
+                cut = (part[:, 0] < inner_x) & (part[:, 2] > inner_x)
+                cut |= (part[:, 1] < inner_y) & (part[:, 3] > inner_y)
+                found.append(part[~cut])
+        return np.concatenate(found)
 
 
 def fit(pixels: Pixels, scale: float, longest: int) -> Tensor:
@@ -106,8 +132,9 @@ def _areas(rows: Array) -> Array:
     return np.asarray(width * height)
 
 
-def _widths(rows: Array) -> Array:
-    return rows[:, 2] - rows[:, 0]
+def _smallest(rows: Array) -> float:
+    """The width of the narrowest face, in pixels of the picture."""
+    return float((rows[:, 2] - rows[:, 0]).min())
 
 
 def _face(row: list[float], image: Image) -> Face:
