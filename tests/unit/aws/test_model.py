@@ -323,6 +323,16 @@ def test_limits_themselves_are_allowed() -> None:
     assert len(decode("SearchFacesByImage", request)["Image"]["Bytes"]) == 5_242_880
 
 
+def test_a_digit_of_a_pattern_is_one_of_ten() -> None:
+    """As in Java, where \\d has no Arabic-Indic digits in it."""
+    arn = "arn:aws:iam::{}:role/reader"
+    channel = {"SNSTopicArn": "arn:aws:sns:eu-west-1:123456789012:jobs", "RoleArn": arn.format("1" * 12)}
+    request = {"Video": {}, "NotificationChannel": channel}
+    assert decode("StartFaceDetection", request)["NotificationChannel"] == channel
+    channel["RoleArn"] = arn.format("\u0661" * 12)
+    assert "at 'notificationChannel.roleArn'" in faults("StartFaceDetection", request)
+
+
 def test_tags_take_letters_digits_and_spaces_of_any_script() -> None:
     tags = {"имя": "日本 ٣\u3000", "countenance:subjects": "adults"}
     assert decode("CreateCollection", {"CollectionId": "a", "Tags": tags})["Tags"] == tags
