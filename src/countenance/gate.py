@@ -268,7 +268,8 @@ def _refusal(call: Call, decision: Decision) -> AccessDenied:
     """AWS's sentence, then which rule refused, where it comes from and what would change the answer."""
     user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
     named = call.request.get("CollectionId")
-    resource = f"arn:aws:rekognition:{call.region}:{call.caller.account}:collection/{named}" if named else "*"
+    owned = f"arn:aws:rekognition:{call.region}:{call.caller.account}:collection/{named}" if named else "*"
+    resource = call.request.get("ResourceArn", owned)
     sentence = (
         f"User: {user} is not authorized to perform: rekognition:{call.operation} on resource: {resource}"
     )
