@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -32,6 +33,13 @@ from countenance.vision import Vision
 
 def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+class Vocabulary(NamedTuple):
+    """The places and purposes that a home's policy knows."""
+
+    places: frozenset[str]
+    purposes: frozenset[str]
 
 
 class Service:
@@ -97,6 +105,12 @@ def failure(error: AwsError) -> Answer:
     request_id = str(uuid.uuid4())
     status, body = model.encode_error(error, request_id)
     return Answer(status, body, request_id, error=error)
+
+
+def vocabulary(settings: Settings) -> Vocabulary:
+    """The words of the packs in force. Raises PolicyError."""
+    policy = Policy.load(settings.packs)
+    return Vocabulary(policy.places, policy.purposes)
 
 
 def found(settings: Settings, name: str, kind: OrganisationKind, place: str, purpose: str | None) -> Key:
@@ -182,13 +196,13 @@ def credentials(key: Key, secret: str, region: str) -> str:
 
 
 def _check_words(settings: Settings, place: str, purpose: str | None) -> None:
-    policy = Policy.load(settings.packs)
-    if place not in policy.places:
+    known = vocabulary(settings)
+    if place not in known.places:
         raise HomeError(
             f"the place {place!r} is not in the vocabulary; use a code such as US-CA, DE or world"
         )
-    if purpose is not None and purpose not in policy.purposes:
-        raise HomeError(f"the purpose {purpose!r} is not one of {', '.join(sorted(policy.purposes))}")
+    if purpose is not None and purpose not in known.purposes:
+        raise HomeError(f"the purpose {purpose!r} is not one of {', '.join(sorted(known.purposes))}")
 
 
 @contextmanager

@@ -27,7 +27,6 @@ from countenance import settings as homes
 from countenance.server import Running
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
-from countenance.vision import Vision
 
 
 class TestServer:
@@ -35,10 +34,10 @@ class TestServer:
 
     __test__ = False  # pytest collects by name
 
-    def __init__(self, settings: Settings, vision: Vision | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.home = settings.home
         self.settings = settings
-        self._service = service.Service(homes.load(settings.home), vision)
+        self._service = service.Service(homes.load(settings.home))
         self._running = Running(self._service)
         self.url = self._running.url
         ready = threading.Event()
@@ -81,7 +80,6 @@ def server(
     kind: OrganisationKind = OrganisationKind.INDIVIDUAL,
     place: str = "world",
     purpose: str | None = "development",
-    vision: Vision | None = None,
 ) -> Iterator[TestServer]:
     """A new home and a server on it, for as long as the block lasts.
 
@@ -90,7 +88,7 @@ def server(
     with tempfile.TemporaryDirectory(prefix="countenance-") as folder:
         settings = Settings(home=Path(folder) / "home")
         service.found(settings, "tests", kind, place, purpose)
-        running = TestServer(settings, vision)
+        running = TestServer(settings)
         try:
             yield running
         finally:

@@ -14,8 +14,14 @@ COMMANDS = {
     "init": "home:init",
     "serve": "home:serve",
     "keys": "access:keys",
+    "detect": "photos:detect",
+    "compare": "photos:compare",
+    "search": "photos:search",
+    "index": "bulk:index",
     "ledger": "home:ledger",
     "models": "weights:models",
+    "backup": "snapshot:backup",
+    "restore": "snapshot:restore",
 }
 """Each command and where it is, in the order people meet them. Read when asked for: models load slowly."""
 
@@ -24,6 +30,7 @@ ADVICE = {
     "Write another one there with `countenance keys create`.",
     "InvalidSignatureException": "The key in the home's credentials file does not fit this home. "
     "Write another one there with `countenance keys create`.",
+    "ResourceNotFoundException": "`countenance index COLLECTION FOLDER` makes a collection of photos.",
     "ThrottlingException": "The server is busy. Try again in a moment.",
     "InternalServerError": "The log of the server, or of this command, says more.",
 }

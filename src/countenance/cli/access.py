@@ -16,7 +16,6 @@ from countenance import settings as homes
 from countenance.cli import terminal
 from countenance.errors import HomeError
 from countenance.keys import Key, Organisation
-from countenance.policy import Policy
 from countenance.settings import Settings, write_private
 from countenance.types import OrganisationKind
 
@@ -68,26 +67,26 @@ def holder(
     settings: Settings, name: str | None, kind: str | None, place: str | None, purpose: str | None
 ) -> Holder:
     """The flags, and for what they leave open the answers of who sits at the terminal, or defaults."""
-    policy = Policy.load(settings.packs)
+    known = service.vocabulary(settings)
     ask = interactive()
     if name is None:
         name = _prompt("Name of the organisation", "me") if ask else "me"
     if kind is None:
         kind = _choice("Kind", KINDS, OrganisationKind.INDIVIDUAL) if ask else OrganisationKind.INDIVIDUAL
     if place is None:
-        place = _word("Place, a code such as DE, US-CA, EU or world", policy.places, PLACE) if ask else PLACE
+        place = _word("Place, a code such as DE, US-CA, EU or world", known.places, PLACE) if ask else PLACE
     if purpose is None:
-        purpose = _purpose(OrganisationKind(kind), policy, ask=ask)
+        purpose = _purpose(OrganisationKind(kind), known.purposes, ask=ask)
     return Holder(name, OrganisationKind(kind), place, purpose)
 
 
-def _purpose(kind: OrganisationKind, policy: Policy, *, ask: bool) -> str | None:
+def _purpose(kind: OrganisationKind, words: Collection[str], *, ask: bool) -> str | None:
     """Law enforcement has no default purpose: whoever registers it says which, or each call must."""
     default = None if kind in LAW_ENFORCEMENT else PURPOSE
     if not ask:
         return default
-    click.echo(f"Purposes: {', '.join(sorted(policy.purposes))}", err=True)
-    return _word("Purpose of the key", policy.purposes, default)
+    click.echo(f"Purposes: {', '.join(sorted(words))}", err=True)
+    return _word("Purpose of the key", words, default)
 
 
 def _choice(question: str, meanings: dict[OrganisationKind, str], default: OrganisationKind) -> str:
@@ -137,7 +136,7 @@ def create(
         raise HomeError(f"{save} exists; name a new file, or move that one away")
     who = _organisation(settings, organisation, kind, place)
     if purpose is None:
-        purpose = _purpose(who.kind, Policy.load(settings.packs), ask=False)
+        purpose = _purpose(who.kind, (), ask=False)
     key, secret = service.issue(settings, who, purpose)
     block = service.credentials(key, secret, settings.region)
     if save:

@@ -1,0 +1,212 @@
+"""`countenance detect`, `compare` and `search`: a few photos, answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from botocore.exceptions import ClientError
+
+from countenance import settings as homes
+from countenance.cli import door, drawing, pictures, terminal
+from countenance.cli.drawing import Mark
+from countenance.cli.manifest import Manifest
+from countenance.cli.pictures import Photo
+from countenance.errors import PhotoError
+
+SCALE = "Similarity 80 stands for one false match in 10,000 comparisons, 90 in 100,000, 99 in 10 million."
+LEADS = "Candidates are leads for a person to judge, not identities."
+
+photo_argument = click.Path(path_type=Path, exists=True, dir_okay=False)
+save_option = click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="OUT.jpg",
+    help="Write the photo with boxes and words drawn in.",
+)
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 100),
+    default=80.0,
+    show_default=True,
+    help="The least Similarity that is shown.",
+)
+
+
+@click.command()
+@click.argument("paths", metavar="PHOTO...", nargs=-1, required=True, type=photo_argument)
+@terminal.home_option
+@terminal.json_option
+@save_option
+def detect(paths: tuple[Path, ...], home: Path, as_json: bool, save: Path | None) -> None:
+    """Find the faces in each PHOTO."""
+    if save and len(paths) > 1:
+        raise PhotoError("--save draws into one photo; name just one")
+    found, faults = [], 0
+    with door.opened(home) as client:
+        for path in paths:
+            try:
+                photo = pictures.read(path)
+                answer = _asked(client.detect_faces, photo, Image={"Bytes": photo.sent})
+            except PhotoError as fault:  # the next may well be good
+                click.echo(f"Error: {fault}", err=True)
+                found.append({"photo": str(path), "error": str(fault)})
+                faults += 1
+                continue
+            found.append(_facts(photo, answer, FaceDetails=answer["FaceDetails"]))
+            if not as_json:
+                _show_faces(photo, answer["FaceDetails"])
+            if save:
+                marks = [Mark(face["BoundingBox"], str(n)) for n, face in enumerate(answer["FaceDetails"], 1)]
+                drawing.save(photo, marks, save)
+    if as_json:
+        terminal.print_json(found)
+    if faults:
+        raise SystemExit(1)
+
+
+def _show_faces(photo: Photo, faces: Sequence[Mapping[str, Any]]) -> None:
+    width, height = photo.size
+    noun = "face" if len(faces) == 1 else "faces"
+    rows = [
+        (
+            number,
+            face["Confidence"],
+            _pixels(face["BoundingBox"], width, height),
+            *(f"{face['Pose'][axis]:+.0f}°" for axis in ("Yaw", "Pitch", "Roll")),
+            *(f"{face['Quality'][name]:.0f}" for name in ("Brightness", "Sharpness")),
+        )
+        for number, face in enumerate(faces, 1)
+    ]
+    click.echo(f"{photo.path}: {width} x {height}, {len(faces) or 'no'} {noun}")
+    if rows:
+        columns = "face> confidence> place yaw> pitch> roll> brightness> sharpness>"
+        terminal.print_table(columns.split(), rows)
+
+
+@click.command()
+@click.argument("source", type=photo_argument)
+@click.argument("target", type=photo_argument)
+@terminal.home_option
+@terminal.json_option
+@save_option
+@threshold_option
+def compare(
+    source: Path, target: Path, home: Path, as_json: bool, save: Path | None, threshold: float
+) -> None:
+    """Compare the largest face in SOURCE with every face in TARGET. --save draws into TARGET."""
+    one, other = pictures.read(source), pictures.read(target)
+    with door.opened(home) as client:
+        answer = _asked(
+            client.compare_faces,
+            f"{source}, {target}",
+            SourceImage={"Bytes": one.sent},
+            TargetImage={"Bytes": other.sent},
+            SimilarityThreshold=threshold,
+        )
+    similar, others = answer["FaceMatches"], answer["UnmatchedFaces"]
+    if save:
+        marks = [Mark(face["BoundingBox"], strong=False) for face in others]
+        marks += [Mark(m["Face"]["BoundingBox"], f"{m['Similarity']:.1f}") for m in similar]
+        drawing.save(other, marks, save)
+    if as_json:
+        facts = {"source": str(source), "SourceImageFace": answer["SourceImageFace"]}
+        terminal.print_json(_facts(other, answer, **facts, FaceMatches=similar, UnmatchedFaces=others))
+        return
+    size = other.size
+    rows = [(f"{m['Similarity']:.2f}", _pixels(m["Face"]["BoundingBox"], *size)) for m in similar]
+    rows += [(f"under {threshold:g}", _pixels(face["BoundingBox"], *size)) for face in others]
+    click.echo(f"The largest face in {source} beside {len(rows) or 'no'} in {target}:")
+    terminal.print_table(("similarity>", "place in the target"), rows)
+    click.echo(SCALE)
+
+
+@click.command()
+@click.argument("collection")
+@click.argument("path", metavar="PHOTO", type=photo_argument)
+@terminal.home_option
+@terminal.json_option
+@save_option
+@threshold_option
+@click.option("--max", "most", type=click.IntRange(1, 4096), default=10, show_default=True)
+def search(
+    collection: str, path: Path, home: Path, as_json: bool, save: Path | None, threshold: float, most: int
+) -> None:
+    """Search a COLLECTION for the largest face in PHOTO."""
+    photo = pictures.read(path)
+    with door.opened(home) as client:
+        answer = _asked(
+            client.search_faces_by_image,
+            photo,
+            CollectionId=collection,
+            Image={"Bytes": photo.sent},
+            FaceMatchThreshold=threshold,
+            MaxFaces=most,
+        )
+    named = _named(homes.load(home).manifests, collection, answer["FaceMatches"])
+    if save:
+        best = f"{named[0][1]} {named[0][0]['Similarity']:.1f}" if named else "no candidate"
+        drawing.save(photo, [Mark(answer["SearchedFaceBoundingBox"], best)], save)
+    if as_json:
+        matches = [{**candidate, "photo": name} for candidate, name in named]
+        box = answer["SearchedFaceBoundingBox"]
+        terminal.print_json(_facts(photo, answer, SearchedFaceBoundingBox=box, FaceMatches=matches))
+        return
+    if not named:
+        click.echo(f"No candidate of {threshold:g} or more in {collection}.")
+        return
+    terminal.print_table(
+        ("", "similarity>", "photo", "face id"),
+        [(n, f"{c['Similarity']:.2f}", name, c["Face"]["FaceId"]) for n, (c, name) in enumerate(named, 1)],
+    )
+    click.echo(f"{LEADS}\n{SCALE}")
+
+
+def _named(
+    manifests: Path, collection: str, candidates: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], str]]:
+    """Each candidate with the path of its photo, or its ExternalImageId where the shell did not enrol it."""
+    with Manifest.reading(manifests, collection) as manifest:
+        return [
+            (candidate, _name(candidate["Face"].get("ExternalImageId", ""), manifest))
+            for candidate in candidates
+        ]
+
+
+def _name(external: str, manifest: Manifest | None) -> str:
+    path = manifest.path_of(external) if manifest and external else None
+    return path or external or "(unnamed)"
+
+
+def _asked(operation: Any, about: Photo | str, **request: Any) -> Mapping[str, Any]:
+    """A call whose error says which photo it was about."""
+    try:
+        answer: Mapping[str, Any] = operation(**request)
+    except ClientError as refusal:
+        name = about.path if isinstance(about, Photo) else about
+        if refusal.response["Error"]["Code"] in pictures.REFUSALS:
+            raise PhotoError(f"{name}: {refusal.response['Error']['Message']}") from refusal
+        raise
+    return answer
+
+
+def _facts(photo: Photo, answer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What --json prints of a photo: its upright size beside AWS's members, and the call's receipt."""
+    width, height = photo.size
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    told = {
+        name.removeprefix("x-countenance-"): value
+        for name, value in headers.items()
+        if name.startswith("x-countenance-")
+    }
+    return {"photo": str(photo.path), "width": width, "height": height, **more, **told}
+
+
+def _pixels(box: Mapping[str, float], width: int, height: int) -> str:
+    """A box in pixels of the upright original: size and the corner it starts from."""
+    return (
+        f"{box['Width'] * width:.0f} x {box['Height'] * height:.0f} "
+        f"at {box['Left'] * width:.0f}, {box['Top'] * height:.0f}"
+    )
