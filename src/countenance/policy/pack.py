@@ -27,8 +27,8 @@ HERE = Path(__file__).parent
 SCHEMA = HERE / "schema.cedarschema"
 NAMESPACE = "Countenance::"
 
-_ROOTS = {"Purpose": "any", "Place": "world"}
-"""What every purpose and place is in: groups for rules to name."""
+_CLOSED = ("Purpose", "Place")
+"""The entity types whose ids are a closed vocabulary."""
 
 _UNCLAIMED = {"any"}
 """What no call may claim. A seat of "world" may be claimed: an organisation that names no place."""
@@ -106,6 +106,9 @@ def vocabulary(packs: Sequence[Pack], kind: str) -> frozenset[str]:
 
 def check_together(packs: Sequence[Pack]) -> None:
     """What only shows when packs meet: one id twice, a name that no pack defines. Raises PolicyError."""
+    names = [pack.name for pack in packs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise PolicyError(f"two packs are called {', '.join(sorted(twice))}")
     rules: dict[str, str] = {}
     known: dict[tuple[str, str], str] = {}
     for pack in packs:
@@ -185,7 +188,7 @@ def _rule(path: Path, place: str, body: dict[str, Any]) -> Rule:
 def _names(tree: object) -> Iterator[tuple[str, str]]:
     """Every place and purpose a rule names. Cedar's validator does not ask whether they exist."""
     if isinstance(tree, dict):
-        if tree.keys() == {"type", "id"} and _type(tree) in _ROOTS:
+        if tree.keys() == {"type", "id"} and _type(tree) in _CLOSED:
             yield _type(tree), tree["id"]
         for branch in tree.values():
             yield from _names(branch)
@@ -195,12 +198,12 @@ def _names(tree: object) -> Iterator[tuple[str, str]]:
 
 
 def _entities(path: Path, schema: cedarpy.Schema) -> tuple[dict[str, Any], ...]:
-    text = _text(path)
     try:
-        cedarpy.Entities.from_json_str(text, schema)
-        return tuple(json.loads(text))
+        entities = json.loads(_text(path))
+        cedarpy.Entities.from_json_str(json.dumps(entities), schema)
     except ValueError as error:
         raise PolicyError(f"{path}: {error}") from error
+    return tuple(entities)
 
 
 def _type(uid: dict[str, str]) -> str:

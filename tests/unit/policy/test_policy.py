@@ -1,0 +1,222 @@
+"""Who may do what under the base pack, and that everything which goes wrong is a refusal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cedarpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from countenance.policy import Collection, Facts, Policy
+from countenance.policy.pack import SCHEMA, folder_of
+from countenance.types import Action, Caller, OrganisationKind
+
+BASE = Policy.load()
+OWN, OTHER = "111111111111", "222222222222"
+LAW_ENFORCEMENT = {OrganisationKind.POLICE, OrganisationKind.FEDERAL_LAW_ENFORCEMENT}
+ORDINARY = sorted(set(OrganisationKind) - LAW_ENFORCEMENT)
+
+
+def facts(action: Action = Action.IDENTIFY, **changes: object) -> Facts:
+    """A business searching its own collection, or what differs from that."""
+    caller = Caller(OWN, "Example Ltd", OrganisationKind.BUSINESS, "US-CA", "photo-library", "AKIDEXAMPLE")
+    caller = replace(caller, **{name: changes.pop(name) for name in ("kind", "place") if name in changes})  # type: ignore[arg-type]
+    asked = Facts(
+        now=dt.datetime(2026, 11, 21, 20, 30, tzinfo=dt.UTC),
+        caller=caller,
+        purpose=caller.purpose,
+        action=action,
+        operation="SearchFacesByImage",
+        collection=Collection(OWN),
+        threshold=80.0,
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ORDINARY)
+@pytest.mark.parametrize("action", sorted(set(Action) - {Action.WATCH}))
+def test_ordinary_organisations_work_in_their_own_collections(kind: OrganisationKind, action: Action) -> None:
+    assert BASE.decide(facts(action, kind=kind)).allowed
+    assert not BASE.decide(facts(action, kind=kind, collection=Collection(OTHER))).allowed
+
+
+@pytest.mark.parametrize("kind", sorted(LAW_ENFORCEMENT))
+def test_law_enforcement_sees_and_deletes_what_is_its_own_and_no_more(kind: OrganisationKind) -> None:
+    for purpose in sorted(BASE.purposes):
+        for collection in (Collection(OWN), None):
+            allowed = {
+                action
+                for action in Action
+                if BASE.decide(facts(action, kind=kind, purpose=purpose, collection=collection)).allowed
+            }
+            assert allowed == {Action.DETECT, Action.DESCRIBE, Action.MANAGE}
+        theirs = [
+            facts(action, kind=kind, purpose=purpose, collection=Collection(OTHER)) for action in Action
+        ]
+        assert not any(BASE.decide(call).allowed for call in theirs)
+
+
+def test_nothing_in_base_forbids_so_that_a_granting_pack_can_open_it() -> None:
+    assert all(rule.permits for rule in BASE.rules.values())
+
+
+@pytest.mark.parametrize("purpose", ["workplace", "education"])
+def test_nobody_infers_at_work_or_school(purpose: str) -> None:
+    assert not BASE.decide(facts(Action.INFER, purpose=purpose)).allowed
+    assert BASE.decide(facts(Action.DESCRIBE, purpose=purpose)).allowed
+
+
+def test_a_permission_names_its_rule_and_the_packs() -> None:
+    decision = BASE.decide(facts())
+    assert (decision.allowed, decision.rules, decision.errors) == (True, ("base/permit-ordinary",), ())
+    assert decision.pack == BASE.digest
+    assert re.fullmatch("[0-9a-f]{64}", BASE.digest)
+
+
+def test_a_refusal_without_a_rule_says_what_would_change_it() -> None:
+    decision = BASE.decide(facts(kind=OrganisationKind.POLICE, purpose="criminal-investigation"))
+    assert (decision.allowed, decision.rules, decision.errors) == (False, (), ())
+    assert decision.advice.startswith("No rule permits identify to police for criminal-investigation.")
+    assert "A pack that grants it by name would have to be in force." in decision.advice
+    assert decision.source == BASE.rules["base/permit-ordinary"].source
+
+
+def test_a_refusal_in_anothers_collection_says_so() -> None:
+    assert "collection of another organisation" in BASE.decide(facts(collection=Collection(OTHER))).advice
+
+
+def test_an_action_no_rule_permits_to_anyone_is_refused_without_a_nearest_rule() -> None:
+    decision = BASE.decide(facts(Action.WATCH))
+    assert not decision.allowed
+    assert "nearest" not in decision.advice
+
+
+def test_a_call_is_allowed_if_all_its_actions_are() -> None:
+    good, bad, worse = facts(Action.DETECT), facts(Action.WATCH), facts(purpose="no-such")
+    both = BASE.decide_all([good, facts(Action.INFER)])
+    assert both.allowed
+    assert both.rules == ("base/permit-infer", "base/permit-ordinary")
+    refused = BASE.decide_all([good, bad, worse])
+    assert not refused.allowed
+    assert refused.rules == ()
+    assert refused.advice == BASE.decide(bad).advice
+    assert refused.errors == BASE.decide(worse).errors
+
+
+def test_a_call_without_an_action_is_refused() -> None:
+    decision = BASE.decide_all([])
+    assert not decision.allowed
+    assert decision.errors
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"purpose": None}, "no purpose is declared"),
+        ({"purpose": "mass-surveilance"}, "'mass-surveilance' is not in the vocabulary"),
+        ({"purpose": ""}, "'' is not in the vocabulary"),
+        ({"purpose": "any"}, "'any' is not in the vocabulary"),
+        ({"purpose": 'x" || true || "'}, "is not in the vocabulary"),
+        ({"place": "US-ZZ"}, "'US-ZZ' is not in the vocabulary"),
+        ({"place": "us-ca"}, "'us-ca' is not in the vocabulary"),
+    ],
+)
+def test_a_word_outside_the_vocabulary_is_refused_and_named(changes: dict[str, object], told: str) -> None:
+    for action in Action:
+        decision = BASE.decide(facts(action, **changes))
+        assert not decision.allowed
+        assert told in decision.errors[0]
+
+
+def test_an_organisation_need_not_say_where_it_is() -> None:
+    assert BASE.decide(facts(place="world")).allowed
+
+
+def test_facts_that_do_not_fit_the_schema_are_refused() -> None:
+    """A similarity past Cedar's decimals, say: the engine answers that it cannot decide."""
+    decision = BASE.decide(facts(threshold=1e30))
+    assert not decision.allowed
+    assert decision.errors
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), -float("inf")])
+def test_a_threshold_that_is_no_number_is_refused(threshold: float) -> None:
+    decision = BASE.decide(facts(threshold=threshold))
+    assert not decision.allowed
+    assert decision.errors
+
+
+def test_now_without_a_time_zone_is_no_fact() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        facts(now=dt.datetime(2026, 11, 21))  # noqa: DTZ001 - the point of the test
+
+
+@settings(deadline=None)
+@given(
+    tags=st.dictionaries(st.text(), st.text(), max_size=4),
+    operation=st.text(),
+    key=st.text(),
+    kind=st.sampled_from(sorted(LAW_ENFORCEMENT)),
+)
+def test_no_text_a_caller_chooses_talks_the_engine_into_a_permission(
+    tags: dict[str, str], operation: str, key: str, kind: OrganisationKind
+) -> None:
+    asked = facts(kind=kind, collection=Collection(OWN, tags), operation=operation)
+    assert not BASE.decide(replace(asked, caller=replace(asked.caller, key=key))).allowed
+
+
+def test_every_action_and_resource_fits_the_schema() -> None:
+    """A request that does not fit is refused with an error; none of ours may be."""
+    for action in Action:
+        for collection in (None, Collection(OWN, {"countenance:origin": "opt-in"}), Collection(OTHER)):
+            for threshold in (None, 0.0, 99.99999, 100.0):
+                for kind in OrganisationKind:
+                    asked = facts(action, kind=kind, collection=collection, threshold=threshold)
+                    assert BASE.decide(asked).errors == ()
+
+
+def test_the_schema_mirrors_our_types() -> None:
+    schema = SCHEMA.read_text("utf-8")
+    kinds = re.search(r"entity OrgKind enum \[(.*?)\]", schema, re.DOTALL)
+    actions = re.search(r"action (.*?) appliesTo", schema, re.DOTALL)
+    assert kinds is not None
+    assert actions is not None
+    assert set(re.findall(r'"(.*?)"', kinds[1])) == set(OrganisationKind)
+    assert set(re.findall(r"\w+", actions[1])) == set(Action)
+
+
+def test_places_nest_and_each_country_is_there() -> None:
+    assert {"US", "US-CA", "DE", "GB", "EU"} <= BASE.places
+    assert len([place for place in BASE.places if len(place) == 2 and place != "EU"]) == 249  # ISO 3166-1
+    assert len([place for place in BASE.places if place.startswith("US-")]) == 51
+
+
+def test_threads_share_a_policy() -> None:
+    asked = [
+        facts(kind=kind, collection=Collection(OWN, {"n": str(n)}))
+        for n in range(40)
+        for kind in OrganisationKind
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(BASE.decide, asked))
+    assert [answer.allowed for answer in answers] == [
+        call.caller.kind not in LAW_ENFORCEMENT for call in asked
+    ]
+
+
+def test_an_engine_that_raises_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("the engine is out of order")
+
+    monkeypatch.setattr(cedarpy, "is_authorized", broken)
+    decision = BASE.decide(facts())
+    assert (decision.allowed, decision.errors) == (False, ("the engine is out of order",))
+
+
+def test_the_base_pack_ships_with_its_tests() -> None:
+    assert (folder_of("base") / "tests.toml").is_file()
