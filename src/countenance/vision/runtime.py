@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import queue
+import sys
 import tempfile
 import threading
 from collections import OrderedDict
@@ -16,9 +17,14 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import openvino
 
-from countenance.errors import ModelError
+# Importing OpenVINO sends an event to its makers' statistics, unasked, if this package can be had. Without
+# it OpenVINO takes a stub of its own; tests/docs/test_docs.py sees that it does.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+
+from countenance.errors import ModelError  # noqa: E402
 
 Tensor = npt.NDArray[np.float32]
 
