@@ -7,7 +7,6 @@ home never holds an entry that no signed head covers, nor a signed head ahead of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from countenance.errors import LedgerError
 from countenance.ledger.checkpoint import Checkpoint, sign
 from countenance.ledger.entry import Result, canonical, decision_entry, outcome_entry
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash, peaks
-from countenance.ledger.verification import Progress, Verified, verify
+from countenance.ledger.verification import Progress, Verified, read, verify
 
 __all__ = ["KEPT_EVERY", "Ledger", "Result", "Verified", "Written", "decision_entry", "outcome_entry"]
 
@@ -84,15 +83,7 @@ class Ledger:
 
     def entry(self, connection: Connection, seq: int) -> dict[str, Any]:
         """Read an entry. Raises LedgerError where it is missing or its leaf hash does not fit its body."""
-        row = connection.execute(
-            sa.select(entries.c.body, entries.c.leaf).where(entries.c.seq == seq)
-        ).first()
-        if row is None:
-            raise LedgerError(f"there is no entry {seq}", seq)
-        if leaf_hash(row.body) != row.leaf:
-            raise LedgerError(f"entry {seq} was changed: its bytes do not hash to its leaf", seq)
-        found: dict[str, Any] = json.loads(row.body)
-        return found
+        return read(connection, seq)
 
     def verify(
         self, connection: Connection, progress: Progress | None = None, known: Checkpoint | None = None

@@ -210,8 +210,20 @@ class _Calls:
             self.open.remove(decision)
 
 
+def read(connection: Connection, seq: int) -> dict[str, Any]:
+    """One entry. Raises LedgerError where it is missing or its leaf hash does not fit its body."""
+    row = connection.execute(_stored().where(entries.c.seq == seq)).first()
+    if row is None:
+        raise LedgerError(f"there is no entry {seq}", seq)
+    return _body(Stored(*row), seq)
+
+
+def _stored() -> sa.Select[Any]:
+    return sa.select(entries.c.seq, _raw(entries.c.body), _raw(entries.c.leaf))
+
+
 def _chunks(connection: Connection) -> Iterator[list[Stored]]:
-    query = sa.select(entries.c.seq, _raw(entries.c.body), _raw(entries.c.leaf)).order_by(entries.c.seq)
+    query = _stored().order_by(entries.c.seq)
     rows = connection.execute(query.limit(CHUNK)).all()
     while rows:
         yield [Stored(*row) for row in rows]

@@ -184,6 +184,13 @@ def test_reading_an_entry_recomputes_its_leaf(home: Database, ledger: Ledger) ->
             ledger.entry(connection, 3)
 
 
+def test_reading_an_entry_of_another_type_is_no_other_error(home: Database, ledger: Ledger) -> None:
+    write(home, ledger)
+    home.write(lambda c: c.exec_driver_sql("UPDATE entries SET body = 'text'"))
+    with home.reading() as connection, pytest.raises(LedgerError, match="entry 0 was changed"):
+        ledger.entry(connection, 0)
+
+
 def test_a_tree_that_lost_a_node_it_needs_takes_no_entry(home: Database, ledger: Ledger) -> None:
     write(home, ledger, 4)
     home.write(lambda c: c.execute(nodes.delete().where(nodes.c.level == 2)))
