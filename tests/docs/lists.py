@@ -1,0 +1,250 @@
+"""The lists of docs/ that are made from the code: every error, every operation.
+
+    python -m tests.docs.lists            says whether they are fresh
+    python -m tests.docs.lists --write    writes them anew (`make docs`)
+
+What the code cannot know, such as what a reader should do about an error, stands here; a class or an
+operation that is missing here is an error, so that no list can be written with a gap.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from countenance import errors
+from countenance.aws import model
+from countenance.errors import AwsError, CountenanceError, FrontEnd, OperatorError
+from countenance.operations import Operation
+from countenance.operations.catalogue import SERVED, catalogue
+
+Error = TypeVar("Error", bound=CountenanceError)
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+HEAD = "<!-- Made from the code by `make docs`; do not edit. -->\n"
+
+SENTENCES: Mapping[str, str] = {
+    "AccessDenied": (
+        "User: ARN is not authorized to perform: rekognition:OPERATION on resource: ARN: then the rule, "
+        "its advice and its source"
+    ),
+    "ResourceNotFound": "The collection id: ID does not exist (DescribeCollection: Collection:ID not found!)",
+    "ResourceAlreadyExists": "The collection id: ID already exists",
+    "ServiceQuotaExceeded": "says which limit",
+    "Validation": "N validation errors detected: Value 'V' at 'member' failed to satisfy constraint: ...",
+    "Serialization": "often empty; else what was found where it was not expected",
+    "UnknownOperation": "empty",
+    "RequestEntityTooLarge": "says how large a body may be, or that it came too slowly",
+    "IncompleteSignature": "says which part of the Authorization header is missing or malformed",
+}
+"""The text of errors that have no fixed sentence."""
+
+ADVICE: Mapping[str, str] = {
+    "AccessDenied": "Read the rest of the message: it names the rule and what would change the answer "
+    "([policies.md](policies.md)). Nothing was done; the refusal is in the ledger.",
+    "InvalidParameter": "Read what follows the colon: an image under 80 pixels, no face in a photo that "
+    "needs one, a tag with an unknown value, an operation that is not offered here yet.",
+    "InvalidImageFormat": "Send JPEG or PNG, whole. The shell converts other formats by itself.",
+    "ImageTooLarge": "Shrink the image: 10,000 pixels a side at most, 15 MiB as an S3Object.",
+    "InvalidS3Object": "Check bucket and key. Without an S3 endpoint a bucket is a folder in the home's "
+    "`buckets`.",
+    "ResourceNotFound": "Create the collection first. Another organisation's is missing for you too.",
+    "ResourceAlreadyExists": "Use it, or choose another CollectionId.",
+    "ServiceQuotaExceeded": "A collection carries at most 200 tags: remove some.",
+    "InvalidPaginationToken": "Begin the list again. A token continues only the very question it was given "
+    "for.",
+    "Throttling": "Wait and try again, as every AWS SDK does by itself. `waiting` in settings.toml is the "
+    "bound.",
+    "InternalServer": "Read the server's log. Nothing was acknowledged: a full disk, a locked database, "
+    "weights that are missing or fail, an S3 endpoint that does not answer.",
+    "Validation": "Correct the member it names. It is AWS's own limit, pattern or list of values.",
+    "Serialization": "Send a JSON object with the types of the API; images in base64 once, not twice.",
+    "UnknownOperation": "Set `X-Amz-Target: RekognitionService.OPERATION`, spelt as AWS spells it.",
+    "RequestEntityTooLarge": "Send images of at most 5 MiB, two at most, within a minute.",
+    "MissingAuthenticationToken": "Sign the request. There is no anonymous mode.",
+    "IncompleteSignature": "Let an AWS SDK sign, or mend the part it names. A header was perhaps sent twice.",
+    "UnrecognizedClient": "The access key is unknown here or revoked, or a session token was sent. "
+    "`countenance keys list` shows the keys.",
+    "InvalidSignature": "Check the secret, and the clock, which may be five minutes off at most. A proxy that "
+    "rewrites host, body or signed headers breaks the signature too.",
+    "HomeError": "Give the right `--home`, upgrade Countenance, or restore a backup, as the message says.",
+    "ModelError": "`countenance models pull` fetches weights, `countenance models verify` checks them.",
+    "PolicyError": "Mend the file and rule it names ([policies.md](policies.md)). Until then nothing is "
+    "served.",
+    "LedgerError": "Keep the home as it is and compare it with a backup ([ledger.md](ledger.md)).",
+    "PhotoError": "Look at the file: it is missing, damaged or not a picture.",
+    "DataError": "Fetch the set again, or name the right folder.",
+}
+"""What to do about each error."""
+
+NOTES: Mapping[str, str] = {
+    "DetectFaces": "At most the hundred largest faces. `ALL` adds the other 25 landmarks; attributes that "
+    "no model here produces (age, expression, glasses, ...) are left out.",
+    "CompareFaces": "The largest face of the source against every face of the target, on the scale for "
+    "adults.",
+    "CreateCollection": "The tag `countenance:subjects` chooses the calibration; its value must be a "
+    "population on the model's card.",
+    "DescribeCollection": "`UserCount` is 0.",
+    "ListCollections": "In the order they were made.",
+    "DeleteCollection": "Erases every template in it.",
+    "IndexFaces": "Largest first. The same photo and `ExternalImageId` again adds nothing and answers with "
+    "the faces that are there.",
+    "ListFaces": "In the order of enrolment. With `UserId`: empty, for there are no users yet.",
+    "DeleteFaces": "Erases the templates; the call returns when their bytes have left the database's files.",
+    "SearchFaces": "Exact. The face itself is left out.",
+    "SearchFacesByImage": "Exact. Searches with the largest face of the photo.",
+    "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
+    "UntagResource": "",
+    "ListTagsForResource": "",
+}
+"""What a reader of AWS's documentation should know besides."""
+
+
+def error_list() -> str:
+    """docs/errors.md."""
+    lines = [
+        HEAD,
+        "# Errors",
+        "",
+        "What a client is told has AWS's code and status, and AWS's sentence first, because programs compare "
+        "it. After a colon follows what happened here. The errors of one service are the same for every SDK: "
+        'boto3 raises `ClientError` with the code in `error.response["Error"]["Code"]`.',
+        "",
+        "An operation's writes and its line in the ledger are one transaction, so no error leaves half of them.",
+        "",
+        "## From the service",
+        "",
+        *_wire(error for error in _leaves(AwsError) if not issubclass(error, FrontEnd)),
+        "",
+        "## From the front door",
+        "",
+        "These come before a call is understood, so there is no decision and no receipt. Their bodies say "
+        "`message` where the service's say `Message`, as AWS's do; SDKs read both.",
+        "",
+        *_wire(_leaves(FrontEnd)),
+        "",
+        "## At the shell",
+        "",
+        "`countenance` prints what is wrong to standard error and ends with a status that is not 0. In Python "
+        "these are exceptions, all of them `countenance.errors.OperatorError`.",
+        "",
+        "| Error | When | What to do |",
+        "|---|---|---|",
+    ]
+    told = _drawn()
+    for error in _leaves(OperatorError):
+        name = error.__name__
+        lines.append(f"| `{name}` | {told[name]} | {ADVICE[name]} |")
+    return "\n".join(lines) + "\n"
+
+
+def _wire(family: Iterable[type[AwsError]]) -> list[str]:
+    rows = ["| Code | HTTP | It says | What to do |", "|---|---|---|---|"]
+    for error in family:
+        name = error.__name__
+        sentence = error.sentence or f"*{_cell(SENTENCES[name])}*"
+        rows.append(f"| `{error.code}` | {error.status} | {_cell(sentence)} | {ADVICE[name]} |")
+    return rows
+
+
+def _leaves(root: type[Error]) -> Iterator[type[Error]]:
+    """Every error under `root` that is raised as itself, in the order of errors.py."""
+    for error in root.__subclasses__():
+        if error.__module__ != errors.__name__ or error is FrontEnd:
+            continue
+        if not error.__subclasses__():
+            yield error
+        yield from _leaves(error)
+
+
+def _drawn() -> dict[str, str]:
+    """What the tree on top of errors.py says of each operator's error."""
+    assert errors.__doc__ is not None
+    return dict(re.findall(r"── (\w+) {2,}(.+)", errors.__doc__))
+
+
+def coverage() -> str:
+    """docs/coverage.md."""
+    every = catalogue(model.operations())
+    served = [name for name in every if name in SERVED and name in NOTES]
+    empty = [name for name in every if name in SERVED and name not in NOTES]
+    rest = [name for name in every if name not in SERVED]
+    lines = [
+        HEAD,
+        "# API coverage",
+        "",
+        f"Amazon Rekognition has {len(every)} operations in the botocore that is installed. Countenance "
+        f"serves {len(served)}; {len(empty)} lists answer empty, because what they list cannot exist here yet; "
+        f"{len(rest)} are not offered yet and say so.",
+        "",
+        "*Asks for* is what policy must permit: every action named ([policies.md](policies.md)). *Defaults* "
+        "are filled in before policy is asked, where the request leaves a member out.",
+        "",
+        "## Served",
+        "",
+        "| Operation | Asks for | Defaults | Besides |",
+        "|---|---|---|---|",
+    ]
+    for name in served:
+        operation = every[name]
+        lines.append(f"| {name} | {_actions(operation)} | {_defaults(operation)} | {NOTES[name]} |")
+    lines += ["", "## Empty lists", "", "| Operation | Asks for |", "|---|---|"]
+    lines += [f"| {name} | {_actions(every[name])} |" for name in empty]
+    lines += [
+        "",
+        "## Not offered yet",
+        "",
+        "`InvalidParameterException`: Request has invalid parameters: OPERATION is not offered here yet. The "
+        f"call asks for {_actions(every[rest[0]])}, is decided and stands in the ledger like any other.",
+        "",
+        ", ".join(rest) + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _actions(operation: Operation) -> str:
+    least = operation.actions({**operation.defaults})
+    most = operation.actions({**operation.defaults, "Attributes": ["ALL"], "DetectionAttributes": ["ALL"]})
+    beyond = [action for action in most if action not in least]
+    more = f"; with more than `DEFAULT` also {', '.join(beyond)}" if beyond else ""
+    return ", ".join(least) + more
+
+
+def _defaults(operation: Operation) -> str:
+    return ", ".join(f"{name} {_plain(value)}" for name, value in operation.defaults.items() if value != {})
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+LISTS = {"errors.md": error_list, "coverage.md": coverage}
+
+
+def main() -> None:
+    stale = [name for name, made in LISTS.items() if not _fresh(name, made())]
+    if "--write" in sys.argv[1:]:
+        for name in stale:
+            (DOCS / name).write_text(LISTS[name](), "utf-8")
+            print(f"wrote docs/{name}")
+    elif stale:
+        sys.exit(f"stale: {', '.join(stale)}; `make docs` writes them anew")
+
+
+def _fresh(name: str, text: str) -> bool:
+    path = DOCS / name
+    return path.exists() and path.read_text("utf-8") == text
+
+
+if __name__ == "__main__":
+    main()
