@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from countenance.database import Database
 from countenance.keys import Keys
@@ -145,3 +146,19 @@ def people(new: Callable[[], str]) -> str:
 @pytest.fixture
 def buckets(house: House) -> Path:
     return house.settings.buckets
+
+
+def refusal(caught: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def names(faces: list[dict[str, Any]]) -> list[str]:
+    return [face["ExternalImageId"] for face in faces]
+
+
+def index(client: Any, collection: str, photo: bytes, name: str, **options: Any) -> list[dict[str, Any]]:
+    answer = client.index_faces(
+        CollectionId=collection, Image={"Bytes": photo}, ExternalImageId=name, **options
+    )
+    return [record["Face"] for record in answer["FaceRecords"]]

@@ -6,7 +6,9 @@ import base64
 import datetime as dt
 import http.client
 import json
+import resource
 import socket
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -64,6 +66,16 @@ class Reply:
 
 
 Headers = list[tuple[str, str]]
+Request = Mapping[str, Any]
+
+MIB = 1024 * 1024
+LARGEST_IMAGE = 5_242_880
+"""Bytes of an image in a request, by the service model."""
+MISSING = "00000000-0000-4000-8000-000000000000"
+"""A FaceId nobody has."""
+DESCRIBE = "RekognitionService.DescribeCollection"
+LIST = "RekognitionService.ListCollections"
+PARAMETERS = "Request has invalid parameters"
 
 
 @dataclass(frozen=True)
@@ -165,3 +177,19 @@ def assert_refused(reply: Reply, code: str, sentence: str | None, status: int = 
         uuid.UUID(reply.json["Logref"])
     uuid.UUID(reply.headers["x-amzn-requestid"])
     assert reply.headers["content-type"] == JSON
+
+
+def arn_of(wire: Wire, key: Key, collection: str) -> str:
+    arn: str = wire.call("DescribeCollection", {"CollectionId": collection}, key=key).json["CollectionARN"]
+    return arn
+
+
+def peak() -> int:
+    """The most memory this process, and so the server in it, has had, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def ids(row: object) -> str | None:
+    """A row's own text where it is short, else its number."""
+    return row if isinstance(row, str) and len(row) < 40 else None
