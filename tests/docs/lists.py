@@ -69,8 +69,8 @@ ADVICE: Mapping[str, str] = {
     "IncompleteSignature": "Let an AWS SDK sign, or mend the part it names. A header was perhaps sent twice.",
     "UnrecognizedClient": "The access key is unknown here or revoked, or a session token was sent. "
     "`countenance keys list` shows the keys.",
-    "InvalidSignature": "Check the secret, and the clock, which may be five minutes off at most. A proxy that "
-    "rewrites host, body or signed headers breaks the signature too.",
+    "InvalidSignature": "Check the secret, and the clock, which may be five minutes off at most. A proxy "
+    "that rewrites host, body or signed headers breaks the signature too.",
     "HomeError": "Give the right `--home`, upgrade Countenance, or restore a backup, as the message says.",
     "ModelError": "`countenance models pull` fetches weights, `countenance models verify` checks them.",
     "PolicyError": "Mend the file and rule it names ([policies.md](policies.md)). Until then nothing is "
@@ -114,11 +114,11 @@ def error_list() -> str:
         "it. After a colon follows what happened here. The errors of one service are the same for every SDK: "
         'boto3 raises `ClientError` with the code in `error.response["Error"]["Code"]`.',
         "",
-        "An operation's writes and its line in the ledger are one transaction, so no error leaves half of them.",
+        "An operation's writes and its line in the ledger are one transaction: no error leaves half of them.",
         "",
         "## From the service",
         "",
-        *_wire(error for error in _leaves(AwsError) if not issubclass(error, FrontEnd)),
+        *_wire(_leaves(AwsError)),
         "",
         "## From the front door",
         "",
@@ -129,8 +129,8 @@ def error_list() -> str:
         "",
         "## At the shell",
         "",
-        "`countenance` prints what is wrong to standard error and ends with a status that is not 0. In Python "
-        "these are exceptions, all of them `countenance.errors.OperatorError`.",
+        "`countenance` prints what is wrong to standard error and ends with a status that is not 0. In "
+        "Python these are exceptions, all of them `countenance.errors.OperatorError`.",
         "",
         "| Error | When | What to do |",
         "|---|---|---|",
@@ -161,6 +161,12 @@ def _leaves(root: type[Error]) -> Iterator[type[Error]]:
         yield from _leaves(error)
 
 
+def every_error(lacking: str = "") -> Iterator[type[CountenanceError]]:
+    """The errors listed; only those without the attribute `lacking`, where one is named."""
+    for root in (AwsError, FrontEnd, OperatorError):
+        yield from (error for error in _leaves(root) if not lacking or getattr(error, lacking, None) == "")
+
+
 def _drawn() -> dict[str, str]:
     """What the tree on top of errors.py says of each operator's error."""
     assert errors.__doc__ is not None
@@ -178,8 +184,8 @@ def coverage() -> str:
         "# API coverage",
         "",
         f"Amazon Rekognition has {len(every)} operations in the botocore that is installed. Countenance "
-        f"serves {len(served)}; {len(empty)} lists answer empty, because what they list cannot exist here yet; "
-        f"{len(rest)} are not offered yet and say so.",
+        f"serves {len(served)}; {len(empty)} lists answer empty, because what they list cannot exist here "
+        f"yet; {len(rest)} are not offered yet and say so.",
         "",
         "*Asks for* is what policy must permit: every action named ([policies.md](policies.md)). *Defaults* "
         "are filled in before policy is asked, where the request leaves a member out.",
