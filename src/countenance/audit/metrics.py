@@ -81,16 +81,14 @@ def dyadic(first: Indices, second: Indices, hits: Mask, people: int) -> Rate:
     return from_counts(events, trials, events_of, trials_of, pairs[1])
 
 
-def from_counts(
-    events: int, trials: int, events_of: Indices, trials_of: Indices, repeats: Indices
-) -> Rate:
-    """dyadic() from its sums: events and trials in all and of each person, and events of each pair of people."""
+def from_counts(events: int, trials: int, events_of: Indices, trials_of: Indices, repeats: Indices) -> Rate:
+    """dyadic() from its sums: events and trials in all and of each person, events of each pair of people."""
     present = int((trials_of > 0).sum())
     if events in {0, trials} or present < 3:
         return _few(events, trials, present)
     share = events / trials
     of_person = float(((events_of - share * trials_of) ** 2).sum())
-    # A pair's own square is counted once for each of its two members. Pairs without an event add share**2 each.
+    # A pair's own square was counted once for each of its two members; one without an event adds share**2.
     of_pair = float((repeats.astype(float) ** 2).sum()) - 2 * share * events + share**2 * trials
     variance = max(of_person - of_pair, float(events)) / trials**2
     return _logit(events, trials, variance, present)
@@ -113,14 +111,14 @@ def _logit(events: int, trials: int, variance: float, people: int) -> Rate:
 
 def student(freedom: int) -> float:
     """The 97.5 % quantile of Student's t. Cornish-Fisher (Abramowitz and Stegun 26.7.5): to 1 % from 3 on."""
-    z = NORMAL.inv_cdf(0.975)
+    z: float = NORMAL.inv_cdf(0.975)
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
+    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))
 
 
 def threshold_at(impostors: Scores, rate: float) -> float:
@@ -186,6 +184,37 @@ def fpir(best: Scores, threshold: float) -> float:
 def fnir(ranks_at_threshold: Sequence[int | None], longest: int = 1) -> float:
     """Searches of enrolled people that miss them among the first `longest`."""
     return 1 - cmc(ranks_at_threshold, longest)[-1]
+
+
+Edges = tuple[float, float, float, float]
+
+
+def assign(found: Sequence[Edges], truth: Sequence[Edges], least: float) -> list[int | None]:
+    """For each found rectangle, best first, the true one it shares most with and nobody before took.
+
+    Edges: left, top, right, bottom. least: intersection over union.
+    """
+    free = dict(enumerate(truth))
+    taken: list[int | None] = []
+    for one in found:
+        shared = {number: overlap(one, other) for number, other in free.items()}
+        best = max(shared, key=shared.__getitem__, default=None)
+        if best is not None and shared[best] >= least:
+            del free[best]
+            taken.append(best)
+        else:
+            taken.append(None)
+    return taken
+
+
+def overlap(one: Edges, other: Edges) -> float:
+    """Intersection over union of two rectangles."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((edges[2] - edges[0]) * (edges[3] - edges[1]) for edges in (one, other))
+    return width * height / (areas - width * height)
 
 
 def tail(impostors: Scores, high: float, low: float) -> tuple[float, float]:

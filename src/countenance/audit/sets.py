@@ -128,7 +128,7 @@ def lfw_pairs(data: Path) -> list[Pair]:
         fields = line.split("\t")
         first, second = (fields[0], fields[1]), (fields[-2] if len(fields) == 4 else fields[0], fields[-1])
         places = [root / "images" / who / f"{who}_{int(which):04d}.jpg" for who, which in (first, second)]
-        pairs.append(Pair(*places, same=len(fields) == 3, fold=number // (2 * half)))
+        pairs.append(Pair(places[0], places[1], same=len(fields) == 3, fold=number // (2 * half)))
     return pairs
 
 
@@ -162,7 +162,9 @@ def utkface(data: Path) -> list[Photo]:
         fields = path.name.split("_")
         if len(fields) == 4:  # a few of the set's names lack a field
             age, sex, race = (int(field) for field in fields[:3])
-            photos.append(Photo(path, path.name.split(".")[0], ("male", "female")[sex], UTKFACE_RACES[race], age))
+            photos.append(
+                Photo(path, path.name.split(".")[0], ("male", "female")[sex], UTKFACE_RACES[race], age)
+            )
     return photos
 
 

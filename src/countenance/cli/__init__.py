@@ -18,8 +18,10 @@ COMMANDS = {
     "compare": "photos:compare",
     "search": "photos:search",
     "index": "bulk:index",
+    "reindex": "renewal:reindex",
     "ledger": "home:ledger",
     "models": "weights:models",
+    "bench": "bench:bench",
     "backup": "snapshot:backup",
     "restore": "snapshot:restore",
 }
