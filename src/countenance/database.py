@@ -103,6 +103,15 @@ removals = sa.Table(
     sa.Column("face", _row, primary_key=True),
 )
 
+renewals = sa.Table(
+    "renewals",
+    schema,
+    sa.Column("face", _row, sa.ForeignKey("faces.number", ondelete="CASCADE"), primary_key=True),
+    sa.Column("collection", _row, _collection(), nullable=False, index=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+
 entries = sa.Table(
     "entries",
     schema,
@@ -133,9 +142,16 @@ open_calls = sa.Table(
     sa.Column("process", sa.Text, nullable=False),
 )
 
-VERSION = 2
+VERSION = 3
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
+    2: (
+        "CREATE TABLE renewals ("
+        " face INTEGER NOT NULL PRIMARY KEY REFERENCES faces (number) ON DELETE CASCADE,"
+        " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
+        " model TEXT NOT NULL, vector BLOB NOT NULL)",
+        "CREATE INDEX ix_renewals_collection ON renewals (collection)",
+    ),
 }
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""
 

@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,9 +36,11 @@ JSON = "application/x-amz-json-1.1"
 LARGEST_BODY = 15 * 1024 * 1024
 """CompareFaces carries two images of 5 MiB, 7 MB each in base64."""
 
-READ_WITHIN = 60.0
-"""Seconds a client has to send its body: one that dawdles holds a place others wait for."""
+ARRIVING = 256 * 1024 * 1024
+"""Bytes of bodies held at once: sixteen of the largest, hundreds of ordinary photos."""
 
+READ_WITHIN = 60.0
+"""Seconds a client has to send its body."""
 
 LARGEST_HEAD = 64 * 1024
 """Bytes of request line and headers. botocore sends about one KiB; httptools itself knows no bound."""
@@ -57,14 +59,17 @@ PICTURES = frozenset({"Image", "SourceImage"})
 class Server:
     """The ASGI application of one Service.
 
-    At most `settings.waiting` calls are in the house; one more is told to slow down before its body
-    is read, so that a crowd costs no memory. threads: for calls that look at pictures; the others have
-    threads of their own, so that ten photos being indexed do not hold up a DescribeCollection.
+    At most `settings.waiting` calls are in the house, and at most ARRIVING bytes of bodies on their way to
+    it; one more is told to slow down. A body that dawdles holds its bytes and nobody's place.
+
+    threads: for calls that look at pictures; the others have threads of their own, so that ten photos being
+    indexed do not hold up a DescribeCollection.
     """
 
     def __init__(self, service: Service, threads: int) -> None:
         self._service = service
         self._inside = 0
+        self._arriving = 0
         self._lookers = ThreadPoolExecutor(threads, thread_name_prefix="look")
         self._clerks = ThreadPoolExecutor(CLERKS, thread_name_prefix="call")
         self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -107,14 +112,17 @@ class Server:
         return PlainTextResponse("\n".join(lines))
 
     async def _answer(self, request: Request, target: str | None) -> Answer:
-        if self._inside >= self._service.settings.waiting:
-            return failure(Throttling())
-        self._inside += 1
         try:
-            body = await asyncio.wait_for(_body(request), READ_WITHIN)
-            loop = asyncio.get_running_loop()
-            threads = self._lookers if _looks(target) else self._clerks
-            return await loop.run_in_executor(threads, self._service.answer, _signed(request, body))
+            async with self._received(request) as body:
+                if self._inside >= self._service.settings.waiting:
+                    return failure(Throttling())
+                self._inside += 1
+                try:
+                    loop = asyncio.get_running_loop()
+                    threads = self._lookers if _looks(target) else self._clerks
+                    return await loop.run_in_executor(threads, self._service.answer, _signed(request, body))
+                finally:
+                    self._inside -= 1
         except AwsError as error:
             return failure(error)
         except TimeoutError:
@@ -122,8 +130,31 @@ class Server:
         except Exception:  # the last line of defence: whatever is wrong, a client gets AWS's answer to it
             LOG.exception("a call failed in a way nobody foresaw")
             return failure(InternalServer())
+
+    @contextlib.asynccontextmanager
+    async def _received(self, request: Request) -> AsyncIterator[bytes]:
+        """The request's body, counted among what is held for as long as it is.
+
+        Raises RequestEntityTooLarge as soon as it is known to be too large, Throttling where too much is
+        held already, TimeoutError.
+        """
+        announced = request.headers.get("content-length", "0")
+        if announced.isdigit() and int(announced) > LARGEST_BODY:
+            raise RequestEntityTooLarge(f"a body may have {LARGEST_BODY} bytes")
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    self._arriving += len(chunk)
+                    if size > LARGEST_BODY:
+                        raise RequestEntityTooLarge(f"a body may have {LARGEST_BODY} bytes")
+                    if self._arriving > ARRIVING:
+                        raise Throttling
+                    chunks.append(chunk)
+            yield b"".join(chunks)
         finally:
-            self._inside -= 1
+            self._arriving -= size
 
 
 def _looks(target: str | None) -> bool:
@@ -140,20 +171,6 @@ def _signed(request: Request, body: bytes) -> sigv4.Request:
         headers=tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw),
         body=body,
     )
-
-
-async def _body(request: Request) -> bytes:
-    """The request's body. Raises RequestEntityTooLarge as soon as it is known to be too large."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > LARGEST_BODY:
-        raise RequestEntityTooLarge(f"a body may have {LARGEST_BODY} bytes")
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            raise RequestEntityTooLarge(f"a body may have {LARGEST_BODY} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 class Protocol(HttpToolsProtocol):
@@ -247,7 +264,9 @@ class Running(uvicorn.Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._notice.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if json.loads(self._notice.read_text()).get("url") == self.url:  # else another server's
+                self._notice.unlink()
         await super().shutdown(sockets)
 
     def _post_notice(self) -> None:

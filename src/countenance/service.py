@@ -59,7 +59,7 @@ class Service:
         self._database.before_commit(ledger.seal)
         self._presence = Presence(settings.processes)
         tools = Tools(
-            vision=vision or Vision.load(threads=settings.threads or None),
+            vision=vision or Vision.load(embedder=settings.embedder, threads=settings.threads or None),
             galleries=Galleries(self._database),
             database=self._database,
             objects=Endpoint(settings.s3_endpoint) if settings.s3_endpoint else Folders(settings.buckets),

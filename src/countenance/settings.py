@@ -20,8 +20,10 @@ class Settings:
 
     database: an SQLAlchemy URL; empty means the SQLite file in the home.
     packs: the policy packs in force, by name.
+    embedder: the card of the model that makes templates; after a change `countenance reindex` renews a
+    collection from its photos.
     s3_endpoint: the URL of an S3 service for `S3Object`; empty means a bucket is a folder in `buckets`.
-    region: the region written into ARNs where a caller names none; look-ups ignore it.
+    region: the one that ARNs and the credentials file name; look-ups ignore it.
     threads: cores that models may use; 0 means all.
     waiting: calls that may be in the house at once; one more is told to slow down.
     """
@@ -30,6 +32,7 @@ class Settings:
     log_name: str = "countenance.local/log"
     database: str = ""
     packs: tuple[str, ...] = ("base",)
+    embedder: str = "sface-2021dec"
     s3_endpoint: str = ""
     region: str = "us-east-1"
     threads: int = 0

@@ -57,6 +57,13 @@ class Box:
     def area(self) -> float:
         return self.width * self.height
 
+    def overlap(self, other: Box) -> float:
+        """Intersection over union, [0, 1]."""
+        width = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
+        height = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
+        shared = max(width, 0.0) * max(height, 0.0)
+        return shared / (self.area + other.area - shared)
+
 
 @dataclass(frozen=True, slots=True)
 class Point:

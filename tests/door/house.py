@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from countenance import service, settings
-from countenance.aws.model import api
+from countenance.aws.model import OURS, api
 from countenance.database import Database, schema, transaction_open
 from countenance.gate import Answer
 from countenance.service import Service
@@ -101,7 +101,7 @@ def least_request(operation: str) -> dict[str, Any]:
     """The smallest request the service model accepts for an operation."""
     from botocore.loaders import Loader  # noqa: PLC0415 - the declaration itself, not our reading of it
 
-    model = Loader().load_service_model("rekognition", "service-2")
+    model = Loader(extra_search_paths=[str(OURS)]).load_service_model("rekognition", "service-2")
     shapes = model["shapes"]
 
     def value(name: str) -> Any:

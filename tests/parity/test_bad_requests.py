@@ -290,20 +290,26 @@ def test_slow_clients_hold_up_nobody(wire: Wire) -> None:
                 assert received(stream).status == 200
 
 
-def test_more_calls_than_the_house_holds_are_told_to_slow_down(house: House, wire: Wire) -> None:
-    places = house.settings.waiting
+def test_clients_that_dawdle_hold_nobodys_place(house: House, wire: Wire) -> None:
+    """More of them than the house has places: each has announced a body and sends none of it."""
     headers = head(wire.signed(b"{}"), ("Content-Length", "2"))
-    with together([wire.socket() for _ in range(places)]) as waiting:
+    with together([wire.socket() for _ in range(house.settings.waiting + 1)]) as waiting:
         for stream in waiting:
             stream.sendall(headers)
-        inside = f"countenance_calls_inside {places}\n".encode()
-        while inside not in wire.send([("Host", wire.host)], method="GET", path="/metrics").body:
-            pass
-        sentence = "Slow down; sudden increase in rate of requests"
-        assert_refused(wire.call("ListCollections", {}), "ThrottlingException", sentence)
+        assert wire.call("ListCollections", {}).status == 200
         for stream in waiting:
             stream.sendall(b"{}")
-        assert [received(stream).status for stream in waiting] == [200] * places
+        assert {received(stream).status for stream in waiting} <= {200, 400}
+    assert wire.call("ListCollections", {}).status == 200
+
+
+def test_more_bytes_than_the_house_holds_are_told_to_slow_down(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("countenance.server.ARRIVING", 1000)
+    sentence = "Slow down; sudden increase in rate of requests"
+    large = b"{" + b" " * 2000 + b"}"
+    assert_refused(wire.call("ListCollections", large), "ThrottlingException", sentence)
     assert wire.call("ListCollections", {}).status == 200
 
 

@@ -10,12 +10,16 @@ import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from botocore.loaders import Loader
 
 from countenance import errors
 from countenance.aws.shapes import Shapes, Structure
+
+# Operations of our own, in botocore's format. AWS_DATA_PATH with this folder teaches them to any boto3.
+OURS = Path(__file__).parent / "data"
 
 # AWS's front end stops counting here (dynalite, measured against DynamoDB).
 MOST_FAULTS = 10
@@ -44,8 +48,10 @@ class Api:
 
 
 def service_model(service: str) -> Mapping[str, Any]:
-    """One of botocore's own service models: a model in the user's ~/.aws/models must not change ours."""
-    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    """One of botocore's own service models with our operations merged in, and nothing else: a model in the
+    user's ~/.aws/models must not change ours."""
+    paths = [Loader.BUILTIN_DATA_PATH, str(OURS)]
+    loader = Loader(extra_search_paths=paths, include_default_search_paths=False)
     model: Mapping[str, Any] = loader.load_service_model(service, "service-2")
     return model
 

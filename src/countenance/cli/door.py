@@ -27,6 +27,7 @@ from botocore.config import Config
 
 from countenance import settings as homes
 from countenance.aws import sigv4
+from countenance.aws.model import OURS
 from countenance.cli import weights
 from countenance.errors import HomeError
 from countenance.service import Service
@@ -108,6 +109,7 @@ def _client(settings: Settings, url: str, parallel: int, verify: str | None = No
     core.set_config_variable("config_file", str(settings.credentials))
     core.set_config_variable("credentials_file", str(settings.credentials))
     core.set_config_variable("profile", "default")
+    core.set_config_variable("data_path", str(OURS))  # our own operations, beside AWS's
     return boto3.session.Session(botocore_session=core).client(
         "rekognition",
         endpoint_url=url,

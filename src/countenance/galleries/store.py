@@ -12,7 +12,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.database import collections, faces, removals, tags
+from countenance.database import collections, faces, removals, renewals, tags
 from countenance.types import Box, Enrolled, Gallery, Template, Vector
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def page(connection: Connection, account: str, after: int, limit: int) -> list[G
 
 def delete(connection: Connection, gallery: Gallery) -> None:
     """The gallery and, with it, every template, tag and removal."""
-    for table in (faces, removals, tags):
+    for table in (renewals, faces, removals, tags):
         connection.execute(table.delete().where(table.c.collection == gallery.number))
     connection.execute(collections.delete().where(collections.c.number == gallery.number))
 
@@ -105,17 +105,37 @@ def enrol(connection: Connection, gallery: Gallery, templates: Sequence[Template
     return answer
 
 
-def renew(connection: Connection, gallery: Gallery, model: str, vectors: Mapping[str, Vector]) -> None:
-    """Replace every template of a gallery by another model's, under the same FaceIds.
+def of_photo(connection: Connection, gallery: Gallery, image_id: str, external: str | None) -> list[Enrolled]:
+    """The faces enrolled from a photo: by its ExternalImageId where one is given, else by its ImageId."""
+    same = faces.c.image_id == image_id if external is None else faces.c.external_image_id == external
+    where = (faces.c.collection == gallery.number) & same
+    return [face for _, face in _select(connection, gallery.model, where, None)]
 
-    vectors: unit float32 by FaceId, one for every face of the gallery.
+
+def renew(connection: Connection, gallery: Gallery, model: str, vectors: Mapping[str, Vector]) -> int:
+    """Keep another model's vectors, by FaceId, aside for a gallery; how many faces still lack one.
+
+    At none the gallery changes over: every template is replaced, under the same FaceIds.
     """
+    here = faces.c.collection == gallery.number
+    for face_id, new in vectors.items():
+        number = sa.select(faces.c.number).where(here, faces.c.face_id == face_id).scalar_subquery()
+        connection.execute(renewals.delete().where(renewals.c.face == number))
+        connection.execute(
+            renewals.insert().values(face=number, collection=gallery.number, model=model, vector=_bytes(new))
+        )
+    new_vector = sa.select(renewals.c.vector).where(
+        renewals.c.face == faces.c.number, renewals.c.model == model
+    )
+    lacking = sa.select(sa.func.count()).where(here, ~new_vector.exists())
+    if left := int(connection.execute(lacking).scalar_one()):
+        return left
     change = _advance(connection, gallery.number)
-    for face_id, vector in vectors.items():
-        where = (faces.c.collection == gallery.number) & (faces.c.face_id == face_id)
-        connection.execute(faces.update().where(where).values(vector=_bytes(vector), change=change))
+    connection.execute(faces.update().where(here).values(vector=new_vector.scalar_subquery(), change=change))
+    connection.execute(renewals.delete().where(renewals.c.collection == gallery.number))
     owner = collections.c.number == gallery.number
     connection.execute(collections.update().where(owner).values(model=model))
+    return 0
 
 
 def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[str]:
@@ -133,6 +153,7 @@ def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) ->
     if rows:
         change = _advance(connection, gallery.number)
         for gone in _chunks(list(rows.values())):
+            connection.execute(renewals.delete().where(renewals.c.face.in_(gone)))
             connection.execute(faces.delete().where(faces.c.number.in_(gone)))
         marks = [{"collection": gallery.number, "change": change, "face": number} for number in rows.values()]
         connection.execute(removals.insert(), marks)

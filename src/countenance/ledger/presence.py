@@ -1,4 +1,4 @@
-"""Which processes are at work on a home, so that a call cut off by a crash can be told from one still running.
+"""Which processes are at work on a home: a call cut off by a crash can so be told from one still running.
 
 Each process holds a lock on a file of its own, and the operating system lets go of it however the
 process ends. Whoever can take the lock knows that its owner is gone.

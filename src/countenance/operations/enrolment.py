@@ -1,8 +1,9 @@
-"""What a collection holds: IndexFaces, ListFaces, DeleteFaces, ListUsers."""
+"""What a collection holds: IndexFaces, ListFaces, DeleteFaces, RenewFaces, ListUsers."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -23,7 +24,7 @@ from countenance.operations import (
 )
 from countenance.operations.galleries import present, still
 from countenance.operations.photos import Sighting
-from countenance.types import Action, Gallery, Template
+from countenance.types import Action, Enrolled, Face, Gallery, Template
 
 
 def index_faces(call: Call, tools: Tools) -> Commit:
@@ -98,6 +99,44 @@ def list_users(call: Call, tools: Tools) -> Done:
     return Done({"Users": []})
 
 
+def renew_faces(call: Call, tools: Tools) -> Commit:
+    """Templates of the model that runs now for faces another model enrolled, from their own photo.
+
+    Our operation, declared beside AWS's in aws/data. A face of the photo is the enrolled one whose box it
+    shares; the collection changes over once every face has its new template.
+    """
+    gallery, request = present(call), call.request
+    image = photos.fetch(request["Image"], tools)
+    with tools.database.reading() as connection:
+        known = store.of_photo(connection, gallery, photos.image_id(image), request.get("ExternalImageId"))
+    pairs = [] if gallery.model == tools.vision.model else _same_boxes(known, tools.vision.detect(image))
+    vectors = {
+        enrolled.face_id: embedding.vector
+        for (enrolled, _), embedding in zip(
+            pairs, tools.vision.embed(image, [face for _, face in pairs]), strict=True
+        )
+    }
+
+    def write(connection: Connection) -> Done:
+        current = still(connection, call)
+        changed = current.model == tools.vision.model
+        left = 0 if changed else store.renew(connection, current, tools.vision.model, vectors)
+        model = current.model if left else tools.vision.model
+        return Done({"RenewedFaces": list(vectors), "RemainingFaces": left, "FaceModelVersion": model})
+
+    return Commit(write, erases=True)
+
+
+def _same_boxes(known: Sequence[Enrolled], seen: Sequence[Face]) -> list[tuple[Enrolled, Face]]:
+    """Each enrolled face with the seen one whose box overlaps its own best, by half or more."""
+    pairs = []
+    for enrolled in known:
+        best = max(seen, key=lambda face: face.box.overlap(enrolled.box), default=None)
+        if best is not None and best.box.overlap(enrolled.box) >= 0.5:
+            pairs.append((enrolled, best))
+    return pairs
+
+
 def same_model(gallery: Gallery, tools: Tools) -> None:
     if gallery.model != tools.vision.model:
         raise InvalidParameter(
@@ -117,5 +156,6 @@ OPERATIONS = {
     ),
     "ListFaces": Operation(list_faces, always(Action.MANAGE)),
     "DeleteFaces": Operation(delete_faces, always(Action.MANAGE)),
+    "RenewFaces": Operation(renew_faces, always(Action.ENROL)),
     "ListUsers": Operation(list_users, always(Action.MANAGE)),
 }

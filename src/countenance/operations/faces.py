@@ -29,10 +29,11 @@ def compare_faces(call: Call, tools: Tools) -> Done:
         raise InvalidParameter(detail=f"no face was found in {missing}")
     [probe] = tools.vision.embed(source, [face])
     calibration = tools.vision.calibration(ADULTS)
-    matched, unmatched = [], []
+    matched: list[render.Shape] = []
+    unmatched: list[render.Shape] = []
     others = tools.vision.embed(target, [s.face for s in seen])
     for sighting, other in zip(seen, others, strict=True):
-        similarity = calibration.similarity(galleries.verify(probe, other))
+        similarity = render.similarity(calibration.similarity(galleries.verify(probe, other)))
         shape = render.compared_face(sighting.face, sighting.description)
         if similarity >= request["SimilarityThreshold"]:
             matched.append({"Similarity": similarity, "Face": shape})

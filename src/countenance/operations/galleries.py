@@ -109,7 +109,7 @@ def tag_resource(call: Call, tools: Tools) -> Commit:
 
     def write(connection: Connection) -> Done:
         gallery = still(connection, call)
-        if len(gallery.tags | added) > MOST_TAGS:
+        if len({*gallery.tags, *added}) > MOST_TAGS:
             raise ServiceQuotaExceeded(f"a collection carries at most {MOST_TAGS} tags")
         store.tag(connection, gallery.number, added)
         return Done({})

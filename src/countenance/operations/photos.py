@@ -64,12 +64,13 @@ def fetch(reference: Mapping[str, Any], tools: Tools) -> Image:
 
     Raises InvalidParameter where it names none or both, and what images.decode and Objects.read raise.
     """
-    inline, stored = reference.get("Bytes"), reference.get("S3Object")
-    if (inline is None) == (stored is None):
-        raise InvalidParameter(detail="Image needs either Bytes or S3Object")
-    if inline is not None:
-        return images.decode(inline)
-    return images.decode(tools.objects.read(stored))
+    match dict(reference):
+        case {"Bytes": bytes(inline), **rest} if "S3Object" not in rest:
+            return images.decode(inline)
+        case {"S3Object": dict(stored), **rest} if "Bytes" not in rest:
+            return images.decode(tools.objects.read(stored))
+        case _:
+            raise InvalidParameter(detail="Image needs either Bytes or S3Object")
 
 
 def image_id(image: Image) -> str:

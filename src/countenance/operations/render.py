@@ -13,6 +13,12 @@ FIVE = ("eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose")
 """The landmarks of a DEFAULT answer, in the order Rekognition gives them."""
 
 
+def similarity(percent: float) -> float:
+    """Similarity to a hundred-thousandth: float32 puts the cosine of equal faces a hair below 1, and they
+    are to read 100."""
+    return round(percent, 5)
+
+
 def bounding_box(box: Box) -> Shape:
     return {"Width": box.width, "Height": box.height, "Left": box.left, "Top": box.top}
 

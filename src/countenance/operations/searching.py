@@ -15,6 +15,10 @@ MOST = 80
 """Candidates where the call sets no MaxFaces. AWS documents none."""
 
 
+HAIR = 1e-6
+"""Cosine below a threshold's that is still looked at: rounding Similarity may lift it over."""
+
+
 def search_faces(call: Call, tools: Tools) -> Done:
     """Faces like one that is enrolled; the face itself is left out."""
     gallery, face_id = present(call), call.request["FaceId"]
@@ -48,7 +52,8 @@ def search_faces_by_image(call: Call, tools: Tools) -> Done:
 def _identify(
     call: Call, tools: Tools, gallery: Gallery, probe: Embedding, *, one_more: bool = False
 ) -> Sequence[Candidate]:
-    floor = tools.vision.calibration(population(gallery)).cosine(call.request["FaceMatchThreshold"])
+    calibration = tools.vision.calibration(population(gallery))
+    floor = calibration.cosine(call.request["FaceMatchThreshold"]) - HAIR
     return tools.galleries.identify(gallery, Probe(probe), call.request["MaxFaces"] + one_more, floor)
 
 
@@ -61,10 +66,11 @@ def _answer(
 ) -> Done:
     subjects = population(gallery)
     calibration = tools.vision.calibration(subjects)
-    matches = [
-        {"Similarity": calibration.similarity(candidate.score), "Face": render.enrolled_face(candidate.face)}
-        for candidate in found[: call.request["MaxFaces"]]
-    ]
+    matches: list[render.Shape] = []
+    for candidate in found[: call.request["MaxFaces"]]:
+        similarity = render.similarity(calibration.similarity(candidate.score))
+        if similarity >= call.request["FaceMatchThreshold"]:
+            matches.append({"Similarity": similarity, "Face": render.enrolled_face(candidate.face)})
     return Done(
         {**searched, "FaceMatches": matches, "FaceModelVersion": gallery.model},
         candidates=len(matches),

@@ -133,12 +133,22 @@ def test_no_byte_of_a_deleted_gallery_is_left_on_disk(
     assert not [t for t in gone if t.embedding.vector.tobytes() in left or t.face_id.encode() in left]
 
 
-def test_renewal_keeps_face_ids_and_changes_the_model(database: Database, gallery: Gallery) -> None:
-    galleries, mine = Galleries(database), template()
-    [face] = enrol(database, gallery, mine)
+def renew(database: Database, gallery: Gallery, **vectors: Vector) -> int:
+    return database.write(lambda connection: store.renew(connection, gallery, "m2", vectors), erases=True)
+
+
+def test_renewal_waits_for_every_face_and_keeps_their_ids(
+    database: Database, gallery: Gallery, tmp_path: Path
+) -> None:
+    galleries, mine, other = Galleries(database), template(1), template(2)
+    [face, second] = enrol(database, gallery, mine, other)
     galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
     new = vector()
-    database.write(lambda connection: store.renew(connection, gallery, "m2", {face.face_id: new}))
+    assert renew(database, gallery, **{face.face_id: vector()}) == 1
+    assert renew(database, gallery, **{face.face_id: new}) == 1  # the photo came again: the newer counts
+    [found] = galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
+    assert (found.face.face_id, found.face.model) == (face.face_id, "m")
+    assert renew(database, gallery, **{second.face_id: vector()}) == 0
     with database.reading() as connection:
         renewed = store.find(connection, gallery.account, "people")
     assert renewed is not None
@@ -146,6 +156,18 @@ def test_renewal_keeps_face_ids_and_changes_the_model(database: Database, galler
     assert (found.face.face_id, found.face.model) == (face.face_id, "m2")
     with pytest.raises(ValueError, match="holds templates of m2"):
         galleries.identify(renewed, Probe(mine.embedding), 1, 0.9)
+    assert mine.embedding.vector.tobytes() not in everything(tmp_path)
+
+
+def test_a_face_deleted_during_renewal_leaves_nothing_and_holds_nothing_up(
+    database: Database, gallery: Gallery, tmp_path: Path
+) -> None:
+    [face, second] = enrol(database, gallery, template(1), template(2))
+    new = vector()
+    renew(database, gallery, **{face.face_id: new})
+    forget(database, gallery, face.face_id)
+    assert new.tobytes() not in everything(tmp_path)
+    assert renew(database, gallery, **{second.face_id: vector()}) == 0
 
 
 def test_embeddings_of_two_models_are_never_compared() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countenance.galleries import index as index_module
-from countenance.galleries.index import SLACK, Index
+from countenance.galleries.index import SLACK, Index, cosines
 from countenance.types import Vector
 
 
@@ -28,7 +28,7 @@ def filled(vectors: Vector, change: int = 1) -> Index:
 
 def ranking(vectors: Vector, rows: list[int], probe: Vector, limit: int, floor: float) -> list[int]:
     """The definition: every row in float64, sorted by cosine, then FaceId."""
-    scores = vectors.astype(np.float64) @ probe.astype(np.float64)
+    scores = [float(cosines(vectors[r : r + 1], probe)[0]) for r in range(len(vectors))]
     passed = [r for r in rows if scores[r] >= floor]
     return sorted(passed, key=lambda r: (-scores[r], face_id(r)))[:limit]
 

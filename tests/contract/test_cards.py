@@ -1,0 +1,92 @@
+"""Every card keeps what it promises: its file, its licence, its family, its shape, its numbers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from tests.parity import photos
+
+from countenance.vision import DETECTORS, EMBEDDERS, LANDMARKERS, zoo
+from countenance.vision.calibration import fmr
+from countenance.vision.images import decode
+from countenance.vision.zoo import Card
+
+CARDS = zoo.cards()
+PLACES = {"detect": DETECTORS, "landmarks": LANDMARKERS, "embed": EMBEDDERS}
+every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
+every_curve = pytest.mark.parametrize(
+    ("card", "population"),
+    [(card, population) for card in CARDS for population in card.calibrations],
+    ids=lambda value: value if isinstance(value, str) else value.id,
+)
+
+
+def test_ids_are_unique() -> None:
+    assert max(Counter(card.id for card in CARDS).values()) == 1
+
+
+@every_card
+def test_the_card_is_filled_in(card: Card) -> None:
+    assert re.fullmatch(r"[0-9a-f]{64}", card.sha256)
+    assert re.fullmatch(r"[a-z0-9-]{3,40}", card.id)
+    assert card.licence in {"MIT", "Apache-2.0", "BSD-3-Clause"}
+    for address in (card.upstream, card.licence_source):
+        assert address.startswith("https://")
+    for text in (card.title, card.intended_use, card.not_for, card.input, card.paper):
+        assert len(text) > 15
+    assert card.measured, "a card says what was measured"
+
+
+@every_card
+def test_a_family_runs_it(card: Card) -> None:
+    assert card.family in PLACES[card.task]
+
+
+@every_card
+def test_the_file_is_the_one_on_the_card(card: Card) -> None:
+    place = zoo.pull(card)
+    assert place.stat().st_size == card.size
+    assert zoo.load(card)
+
+
+@pytest.mark.parametrize("card", [card for card in CARDS if card.task == "embed"], ids=lambda card: card.id)
+def test_an_embedding_model_tells_two_people_apart(card: Card) -> None:
+    detector = DETECTORS["YuNet"](zoo.card("yunet-2023mar"), None)
+    embedder = EMBEDDERS[card.family](card, None)
+    vectors = []
+    for photo in (photos.grace(), photos.grace_again(), photos.eileen()):
+        image = decode(photo)
+        [embedding] = embedder.embed(image, detector.detect(image))
+        assert embedding.model == card.id
+        assert embedding.vector.shape == (card.dimensions,)
+        assert np.linalg.norm(embedding.vector) == pytest.approx(1, abs=1e-6)
+        vectors.append(embedding.vector)
+    assert card.calibrations, "an embedding model without calibration has no Similarity"
+    for curve in card.calibrations.values():
+        assert (
+            curve.similarity(float(vectors[0] @ vectors[1]))
+            > 80
+            > curve.similarity(float(vectors[0] @ vectors[2]))
+        )
+
+
+@every_curve
+def test_a_curve_covers_the_thresholds_clients_hard_code(card: Card, population: str) -> None:
+    curve = card.calibrations[population]
+    cosines = [curve.cosine(percent) for percent in (50, 80, 90, 95, 99)]
+    assert -1 < cosines[0] < cosines[-1] < 1
+    assert cosines == sorted(set(cosines))
+    assert curve.population == population
+    assert curve.extrapolated(99) == (curve.measured_to > -7)
+
+
+@every_curve
+def test_a_curve_says_what_stands_behind_it(card: Card, population: str) -> None:
+    curve = card.calibrations[population]
+    low, high = curve.interval
+    assert 0 < low <= high < 1
+    assert low <= fmr(80) <= high
+    assert len(curve.source) > 30

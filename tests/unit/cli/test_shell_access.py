@@ -1,0 +1,76 @@
+"""keys create, list, revoke."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from countenance.testing import TestServer
+from tests.unit.cli.conftest import Shell
+
+
+def test_a_new_key_works_at_once_and_a_revoked_one_no_more(
+    shell: Shell, running: TestServer, tmp_path: Path
+) -> None:
+    shell("keys", "create", "--home", running.home, "--organisation", "tests", "--save", tmp_path / "key")
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    client = running.client(credentials=tmp_path / "key")
+    client.list_collections()
+    listed = json.loads(shell("keys", "list", "--home", running.home, "--json").stdout)
+    newest = listed[-1]
+    assert newest["access_key_id"] in (tmp_path / "key").read_text()
+    assert (newest["organisation"], newest["purpose"], newest["revoked"]) == ("tests", "general", None)
+    shell("keys", "revoke", newest["access_key_id"], "--home", running.home)
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
+        client.list_collections()
+    told = shell("keys", "revoke", newest["access_key_id"], "--home", running.home, code=1).output
+    assert "is in force" in told
+    assert newest["access_key_id"] in shell("keys", "list", "--home", running.home).output
+
+
+def test_a_secret_is_shown_once(shell: Shell, home: Path) -> None:
+    result = shell("keys", "create", "--home", home)
+    lines = dict(line.split(" = ") for line in result.stdout.splitlines()[1:])
+    assert result.stdout.startswith("[default]\n")
+    for listing in (("keys", "list"), ("keys", "list", "--json")):
+        told = shell(*listing, "--home", home).output
+        assert lines["aws_access_key_id"] in told
+        assert lines["aws_secret_access_key"] not in told
+
+
+def test_a_new_organisation_says_what_it_is(shell: Shell, home: Path) -> None:
+    told = shell("keys", "create", "--home", home, "--organisation", "Daily", code=1).output
+    assert "say what it is with --kind" in told
+    shell("keys", "create", "--home", home, "--organisation", "Daily", "--kind", "media", "--place", "DE")
+    shell("keys", "create", "--home", home, "--organisation", "Daily", "--purpose", "journalism")
+    told = shell("keys", "create", "--home", home, "--organisation", "Daily", "--kind", "ngo", code=1).output
+    assert "registered here as media in DE" in told
+    assert (
+        "say which with --organisation: me, Daily" in shell("keys", "create", "--home", home, code=1).output
+    )
+    found = json.loads(shell("keys", "list", "--home", home, "--json").stdout)
+    accounts = {key["account"] for key in found if key["organisation"] == "Daily"}
+    assert len(accounts) == 1
+    assert [key["purpose"] for key in found] == ["general", "general", "journalism"]
+
+
+def test_a_police_key_detects_but_does_not_search(shell: Shell, running: TestServer, tmp_path: Path) -> None:
+    shell(
+        *("keys", "create", "--home", running.home, "--organisation", "county", "--kind", "police"),
+        *("--place", "US-CA", "--purpose", "law-enforcement", "--save", tmp_path / "key"),
+    )
+    client = running.client(credentials=tmp_path / "key")
+    client.create_collection(CollectionId="suspects")
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        client.search_faces(CollectionId="suspects", FaceId="00000000-0000-4000-8000-000000000000")
+
+
+def test_nothing_is_made_where_the_file_exists(shell: Shell, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("mine")
+    assert "exists" in shell("keys", "create", "--home", home, "--save", tmp_path / "key", code=1).output
+    assert len(json.loads(shell("keys", "list", "--home", home, "--json").stdout)) == 1
+    assert (tmp_path / "key").read_text() == "mine"

@@ -1,0 +1,194 @@
+"""index: what is enrolled, known again, left out, and how it survives being killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from PIL import ImageEnhance
+
+from countenance.cli.manifest import Manifest, Stamp, external_image_id
+from countenance.testing import TestServer
+from tests.unit.cli.conftest import Shell
+
+
+@pytest.fixture
+def collection() -> str:
+    return f"bulk-{uuid.uuid4()}"
+
+
+def indexed(
+    shell: Shell, running: TestServer, collection: str, folder: Path, *more: object
+) -> dict[str, Any]:
+    result = shell("index", collection, folder, "--home", running.home, "--json", *more)
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return {name: count for name, count in facts.items() if count and name not in {"seconds", "collection"}}
+
+
+def enrolled(running: TestServer, collection: str) -> list[str]:
+    pages = running.client().get_paginator("list_faces").paginate(CollectionId=collection)
+    return [face["ExternalImageId"] for page in pages for face in page["Faces"]]
+
+
+def test_a_folder_is_enrolled_and_what_was_left_out_is_listed(
+    shell: Shell, running: TestServer, collection: str, album: Path, tmp_path: Path
+) -> None:
+    made = shell("index", collection, album, "--home", running.home, "--skipped", tmp_path / "skipped.csv")
+    assert f"Made the collection {collection}" in made.stderr
+    names = enrolled(running, collection)
+    assert len(names) == 2
+    assert all(re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,255}", name) for name in names)
+    assert any(name.startswith("autumn:IMG_1.jpg:") for name in names)
+    with (tmp_path / "skipped.csv").open(newline="") as file:
+        rows = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert rows[str(album / "blank.png")] == "no face found"
+    assert "truncated or damaged" in rows[str(album / "cut.jpg")]
+    assert len(rows) == 2
+
+
+def test_again_nothing_is_sent_twice_and_a_moved_photo_is_known(
+    shell: Shell, running: TestServer, collection: str, album: Path, tmp_path: Path
+) -> None:
+    first = indexed(shell, running, collection, album)
+    assert first == {"files": 6, "enrolled": 2, "faces": 2, "faceless": 1, "faces_refused": 1} | {
+        "copy": 1,
+        "unreadable": 1,
+        "other": 1,
+    }
+    (album / "winter").mkdir()
+    (album / "autumn" / "IMG_1.jpg").rename(album / "winter" / "renamed.jpg")
+    again = indexed(shell, running, collection, album, "--skipped", tmp_path / "skipped.csv")
+    assert again == {"files": 6, "known": 3, "copy": 1, "unreadable": 1, "other": 1}
+    assert len(enrolled(running, collection)) == 2
+    assert "no face found" in (tmp_path / "skipped.csv").read_text()  # still left out, and still said
+    found = shell("search", collection, album / "winter" / "renamed.jpg", "--home", running.home, "--json")
+    best = json.loads(found.stdout)["FaceMatches"][0]
+    assert best["photo"] == str(album / "winter" / "renamed.jpg")
+
+
+def test_a_dry_run_counts_and_changes_nothing(
+    shell: Shell, running: TestServer, collection: str, album: Path
+) -> None:
+    before = sorted((running.home / "manifests").iterdir())
+    facts = indexed(shell, running, collection, album, "--dry-run")
+    assert facts == {"files": 6, "new": 4, "copy": 1, "other": 1}
+    assert sorted((running.home / "manifests").iterdir()) == before
+    assert collection not in running.client().list_collections(MaxResults=4096)["CollectionIds"]
+    indexed(shell, running, collection, album)
+    assert indexed(shell, running, collection, album, "--dry-run")["known"] == 3
+
+
+def test_a_collection_made_anew_is_filled_anew(
+    shell: Shell, running: TestServer, collection: str, album: Path
+) -> None:
+    indexed(shell, running, collection, album)
+    running.client().delete_collection(CollectionId=collection)
+    time.sleep(0.01)  # AWS tells when a collection was made to the millisecond
+    assert indexed(shell, running, collection, album)["enrolled"] == 2
+    assert len(enrolled(running, collection)) == 2
+
+
+def test_deleted_faces_come_back_only_when_asked_for(
+    shell: Shell, running: TestServer, collection: str, album: Path
+) -> None:
+    indexed(shell, running, collection, album)
+    client = running.client()
+    faces = [face["FaceId"] for face in client.list_faces(CollectionId=collection)["Faces"]]
+    client.delete_faces(CollectionId=collection, FaceIds=faces)
+    assert "enrolled" not in indexed(shell, running, collection, album)
+    assert enrolled(running, collection) == []
+    assert indexed(shell, running, collection, album, "--again")["enrolled"] == 2
+    assert len(enrolled(running, collection)) == 2
+
+
+def test_a_refusal_that_all_would_meet_ends_the_run(shell: Shell, album: Path, tmp_path: Path) -> None:
+    shell("init", "--home", tmp_path / "police", "--kind", "police", "--purpose", "law-enforcement")
+    told = shell("index", "people", album, "--home", tmp_path / "police", code=1).output
+    assert "AccessDeniedException" in told
+    assert "law" in told.lower()
+
+
+def many(folder: Path, picture: Pillow.Image, count: int) -> None:
+    folder.mkdir()
+    small = picture.resize((256, 300))
+    for number in range(count):
+        ImageEnhance.Brightness(small).enhance(0.6 + number / 100).save(folder / f"{number:03}.jpg")
+
+
+@pytest.mark.parametrize(("signal_sent", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_what_was_enrolled_before_an_interruption_is_kept_and_the_rest_follows(
+    shell: Shell,
+    running: TestServer,
+    collection: str,
+    hopper: Pillow.Image,
+    tmp_path: Path,
+    signal_sent: signal.Signals,
+    code: int,
+) -> None:
+    many(tmp_path / "photos", hopper, 40)
+    program = [sys.executable, "-c", "from countenance.cli import main; main()"]
+    command = ["index", collection, str(tmp_path / "photos"), "--home", str(running.home)]
+    process = subprocess.Popen(
+        [*program, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    manifest = running.home / "manifests" / f"{collection}.manifest"
+    while not (manifest.exists() and answered(running, collection) >= 3):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal_sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    if signal_sent is signal.SIGINT:
+        assert "the same command goes on from here" in err
+    kept = answered(running, collection)
+    assert 3 <= kept < 40
+    rest = indexed(shell, running, collection, tmp_path / "photos")
+    assert rest["known"] + rest["enrolled"] == 40
+    assert rest["known"] >= 3
+    names = enrolled(running, collection)
+    assert len(names) == len(set(names)) == 40
+
+
+def answered(running: TestServer, collection: str) -> int:
+    try:
+        return len(enrolled(running, collection))
+    except running.client().exceptions.ResourceNotFoundException:
+        return 0
+
+
+@given(
+    st.lists(st.text(min_size=1, max_size=90), min_size=1, max_size=8), st.binary(min_size=32, max_size=32)
+)
+def test_external_image_ids_are_what_the_api_takes(parts: list[str], digest: bytes) -> None:
+    name = external_image_id(Path(*[part.replace("/", "") or "x" for part in parts]), digest.hex())
+    assert re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,255}", name)
+    assert name.endswith(digest.hex()[:16])
+
+
+def test_a_photo_that_was_sent_but_not_answered_goes_out_under_the_same_name(tmp_path: Path) -> None:
+    with Manifest.opened(tmp_path, "people", "arn 1") as manifest:
+        assert manifest.claim("d" * 64, "old:name") == "old:name"
+    with Manifest.opened(tmp_path, "people", "arn 1") as manifest:
+        assert manifest.known("d" * 64) is None
+        assert manifest.claim("d" * 64, "new:name") == "old:name"
+        manifest.settle("d" * 64, 2, "")
+        manifest.place(tmp_path / "gone.jpg", "d" * 64, Stamp(1, 2))
+        shutil.copy(__file__, tmp_path / "here.jpg")
+        manifest.place(tmp_path / "here.jpg", "d" * 64, Stamp(1, 2))
+        manifest.place(tmp_path / "gone too.jpg", "d" * 64, Stamp(1, 2))
+        assert manifest.path_of("old:name") == str(tmp_path / "here.jpg")
+        assert manifest.unchanged(tmp_path / "here.jpg", Stamp(1, 2)) is not None
+        assert manifest.unchanged(tmp_path / "here.jpg", Stamp(1, 3)) is None

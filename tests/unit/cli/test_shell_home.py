@@ -1,0 +1,234 @@
+"""init, serve, ledger verify."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import boto3
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from PIL import Image as Pillow
+
+from countenance import settings
+from countenance.cli import door
+from countenance.testing import TestServer
+from tests.unit.cli.conftest import Shell
+
+HEIC = Path(__file__).with_name("hopper.heic")
+"""Grace Hopper from matplotlib's sample, small: nothing installed here writes HEIC."""
+
+
+def test_without_a_terminal_init_takes_defaults_and_says_what_comes_next(
+    shell: Shell, tmp_path: Path
+) -> None:
+    home = tmp_path / "a home"
+    told = shell("init", "--home", home).output
+    assert "me: individual, world, general" in told
+    assert f"countenance serve --home '{home}'" in told
+    assert f"AWS_SHARED_CREDENTIALS_FILE='{home}/credentials'" in told
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    for file in (path for path in home.iterdir() if path.is_file()):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    tomllib.loads((home / "settings.toml").read_text())
+
+
+def test_init_makes_no_home_twice_nor_among_other_things(shell: Shell, home: Path, tmp_path: Path) -> None:
+    assert "is a Countenance home already" in shell("init", "--home", home, code=1).output
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "letter.txt").write_text("dear")
+    assert "is not empty" in shell("init", "--home", tmp_path / "documents", code=1).output
+    assert not (tmp_path / "documents" / "settings.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "word", "told"),
+    [
+        ("--place", "Atlantis", "'Atlantis' is not in the vocabulary"),
+        ("--purpose", "mischief", "'mischief' is not one of access-control,"),
+    ],
+)
+def test_init_refuses_words_that_policy_does_not_know(
+    shell: Shell, tmp_path: Path, flag: str, word: str, told: str
+) -> None:
+    assert told in shell("init", "--home", tmp_path / "new", flag, word, code=1).output
+    assert not (tmp_path / "new").exists()
+
+
+def test_law_enforcement_has_no_default_purpose(shell: Shell, tmp_path: Path) -> None:
+    told = shell("init", "--home", tmp_path / "new", "--kind", "police", "--place", "US-CA").output
+    assert "police, US-CA, no purpose" in told
+    assert "policy refuses its calls" in told
+
+
+def test_commands_say_how_to_make_a_missing_home(shell: Shell, tmp_path: Path) -> None:
+    for words in (("serve",), ("keys", "list"), ("ledger", "verify")):
+        told = shell(*words, "--home", tmp_path / "none", code=1).output
+        assert f"run `countenance init --home {tmp_path / 'none'}`" in told
+
+
+def test_the_ledger_verifies_while_a_server_appends(shell: Shell, running: TestServer) -> None:
+    client = running.client()
+    over = threading.Event()
+
+    def keep_calling() -> None:
+        while not over.is_set():
+            client.list_collections()
+
+    busy = threading.Thread(target=keep_calling)
+    busy.start()
+    try:
+        sizes = [
+            json.loads(shell("ledger", "verify", "--home", running.home, "--json").output)["size"]
+            for _ in range(3)
+        ]
+    finally:
+        over.set()
+        busy.join()
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 0
+
+
+def tampered(home: Path, statement: str) -> None:
+    with closing(sqlite3.connect(home / "countenance.db")) as database, database:
+        database.execute(statement)
+
+
+def test_a_changed_ledger_fails_and_the_first_bad_entry_is_named(shell: Shell, home: Path) -> None:
+    for _ in range(3):
+        shell("search", "nowhere", HEIC, "--home", home, code=1)
+    assert "The ledger verifies" in shell("ledger", "verify", "--home", home).output
+    tampered(home, "UPDATE entries SET body = body || ' ' WHERE seq = 3")
+    told = shell("ledger", "verify", "--home", home, code=1)
+    assert "entry 3 is bad" in told.output
+    found = json.loads(shell("ledger", "verify", "--home", home, "--json", code=1).stdout)
+    assert (found["ok"], found["entry"]) == (False, 3)
+
+
+def test_a_lost_database_is_no_empty_ledger(shell: Shell, home: Path) -> None:
+    (home / "countenance.db").unlink()
+    assert "is missing: restore this home" in shell("ledger", "verify", "--home", home, code=1).output
+    assert not (home / "countenance.db").exists()
+
+
+@contextmanager
+def served(home: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """`countenance serve` as a process of its own, up and announced."""
+    command = [sys.executable, "-c", "from countenance.cli import main; main()", "serve", "--home", str(home)]
+    process = subprocess.Popen(
+        [*command, "--port", "0", *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (home / "server.json").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_serve_announces_itself_and_finishes_what_it_began(
+    shell: Shell, home: Path, hopper: Pillow.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "credentials"))
+    photo = io.BytesIO()
+    hopper.save(photo, "PNG")
+    with served(home) as process:
+        notice = json.loads((home / "server.json").read_text())
+        assert notice["pid"] == process.pid
+        assert stat.S_IMODE((home / "server.json").stat().st_mode) == 0o600
+        told = shell("serve", "--home", home, "--port", "0", code=1).output
+        assert f"(process {process.pid}) answers for this home at {notice['url']}" in told
+        client = boto3.session.Session().client("rekognition", endpoint_url=notice["url"])
+        with ThreadPoolExecutor() as threads:
+            # The first call of a server loads its models, so there is time to interrupt it.
+            call = threads.submit(client.detect_faces, Image={"Bytes": photo.getvalue()})
+            while "countenance_calls_inside 0" in read(f"{notice['url']}/metrics"):
+                assert not call.done(), "the call was over before anyone could see it"
+            process.send_signal(signal.SIGTERM)
+            assert len(call.result()["FaceDetails"]) == 1
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert f"Countenance answers at {notice['url']}" in out
+    assert "stopped; every call that was begun is finished" in err
+    assert not (home / "server.json").exists()
+
+
+def read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def test_a_killed_server_leaves_a_notice_nobody_believes(shell: Shell, home: Path) -> None:
+    with served(home) as process:
+        process.kill()
+        process.communicate()
+    assert (home / "server.json").exists()
+    told = shell("search", "nowhere", HEIC, "--home", home, code=1).output
+    assert "The collection id: nowhere does not exist" in told
+    assert "`countenance index COLLECTION FOLDER` makes a collection" in told
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])
+def test_beyond_this_machine_takes_tls_or_a_word(shell: Shell, home: Path, host: str) -> None:
+    told = shell("serve", "--home", home, "--host", host, code=1).output
+    assert "--tls-cert and --tls-key, or --insecure-network" in told
+
+
+def test_a_taken_port_is_said(shell: Shell, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        told = shell("serve", "--home", home, "--port", other.getsockname()[1], code=1).output
+    assert "Choose another with --port" in told
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost that nobody but itself vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
+    plain = serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_over_tls_the_shell_trusts_the_server_s_own_certificate(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
+    cert, key = certificate(tmp_path)
+    told = shell("serve", "--home", home, "--tls-cert", cert, code=1).output
+    assert "TLS needs both files" in told
+    with served(home, "--host", "localhost", "--tls-cert", str(cert), "--tls-key", str(key)):
+        assert (notice := door.find(settings.load(home)))
+        assert notice.url.startswith("https://localhost:")
+        found = json.loads(shell("detect", HEIC, "--home", home, "--json").stdout)
+    assert len(found[0]["FaceDetails"]) == 1
