@@ -235,6 +235,7 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "1 entry rewritten\nfound out" in done.stdout, done.stdout
 
 
 _WAIT = 'until [ -e "$COUNTENANCE_HOME/server.json" ]; do kill -0 $server; sleep 0.1; done'
