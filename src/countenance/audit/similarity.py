@@ -169,7 +169,8 @@ def calibrate(bench: Bench) -> tuple[list[Table], str]:
                 whole,
                 f"Same-sex pairs of different {name}: level by {levels[0]} and {levels[1]}, the higher;"
                 f" tail's shape by {levels[2]}, stretched {whole.stretch:.2f} times as utkface's adults"
-                " stretch it; the upper end of the 95 % interval. Labels cleaned. countenance bench calibrate --data DIR",
+                " stretch it; the upper end of the 95 % interval. Labels cleaned."
+                " countenance bench calibrate --data DIR",
             )
         )
     return tables, "\n".join(lines)
