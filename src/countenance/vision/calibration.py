@@ -49,10 +49,11 @@ class Calibration:
 
     def __post_init__(self) -> None:
         falling = all(a < c and b > d for (a, b), (c, d) in itertools.pairwise(self.points))
-        if len(self.points) < 2 or not falling or self.points[0][0] <= -1 or self.points[0][1] > 0:
+        inside = all(cosine > -1 and rate <= 0 for cosine, rate in self.points[:1])
+        if len(self.points) < 2 or not (falling and inside) or self.points[0][1] <= SCALE[-1][0]:
             raise ModelError(
                 f"the calibration for {self.population} is not a curve: it needs two or more points,"
-                " cosines above -1 and rising, log10 rates at most 0 and falling"
+                " cosines above -1 and rising, log10 rates at most 0 and falling, the first above -7"
             )
         curve = _to_the_end(self.points)
         if curve[-1][0] >= 1:

@@ -11,7 +11,7 @@ from countenance.types import Box, Image, Quality
 
 _SIDE: Final = 112  # pixels a side the face is brought to: a face of few pixels is then a blurred one
 
-# Mean absolute Laplacian over standard deviation of the luma; the division makes it blind to light and contrast.
+# Mean absolute Laplacian over standard deviation of the luma; dividing makes it blind to light and contrast.
 # Measured on 64 faces of CelebA's web photos (median; blur: Gaussian, sigma in face widths):
 #   as they are .26 | 80 px wide .15 | 40 px .10 | 20 px .06 | blur .01 .11 | .02 .06 | .03 .05 | .08 .03
 _BLURRED: Final = 0.03  # nothing left: sharpness 0
@@ -21,7 +21,7 @@ _SCALE: Final = 0.06  # one step of the exponential: 80 px wide is 86, 40 px 69,
 def quality(image: Image, box: Box) -> Quality:
     """Of the pixels inside the box, as far as it lies in the picture.
 
-    brightness: mean luma (ITU-R BT.601), 0 black, 100 white. sharpness: fine detail against contrast, 0 to 100.
+    brightness: mean luma (ITU-R BT.601), 0 black, 100 white. sharpness: fine detail against contrast.
     """
     left, top = (max(0, int(edge)) for edge in (box.left * image.width, box.top * image.height))
     right, bottom = (box.left + box.width) * image.width, (box.top + box.height) * image.height

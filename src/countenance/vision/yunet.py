@@ -48,10 +48,12 @@ class YuNet:
         first = CANVASES[0] if longest <= THUMBNAIL else CANVASES[1]
         closer = next((size for size in CANVASES if size >= ENLARGED * longest), CANVASES[-1])
         rows = self._look(image.pixels, first)
-        if closer > first and (not len(rows) or _smallest(rows) * first / longest < SMALL):
-            rows = suppress(np.concatenate([rows, self._look(image.pixels, closer)]), OVERLAP)
-            if longest > 1.5 * closer and len(rows) and _smallest(rows) * closer / longest < SMALL:
-                rows = suppress(np.concatenate([rows, self._quarters(image.pixels, closer)]), OVERLAP)
+        small = _widths(rows) * first / longest < SMALL
+        if closer > first and (small.any() or not len(rows)):
+            rows = _joined(rows[~small], self._look(image.pixels, closer))
+            small = _widths(rows) * closer / longest < SMALL
+            if longest > 1.5 * closer and small.any():
+                rows = _joined(rows[~small], self._quarters(image.pixels, closer))
         order = np.argsort(-_areas(rows), kind="stable")[:MOST]
         return tuple(_face(row, image) for row in rows[order].tolist())
 
@@ -132,9 +134,14 @@ def _areas(rows: Array) -> Array:
     return np.asarray(width * height)
 
 
-def _smallest(rows: Array) -> float:
-    """The width of the narrowest face, in pixels of the picture."""
-    return float((rows[:, 2] - rows[:, 0]).min())
+def _widths(rows: Array) -> Array:
+    """In pixels of the picture."""
+    return rows[:, 2] - rows[:, 0]
+
+
+def _joined(rows: Array, closer: Array) -> Array:
+    """The faces of a look, its small ones left out (their boxes are rough), and of a closer look."""
+    return suppress(np.concatenate([rows, closer]), OVERLAP)
 
 
 def _face(row: list[float], image: Image) -> Face:
