@@ -38,12 +38,13 @@ def countenance() -> Recipe:
 def deepface() -> Recipe:
     """deepface's documented call, with the weights that peers.py put where deepface looks for them."""
     from deepface import DeepFace
-    from deepface.modules.exceptions import FaceNotDetected
 
     def look(path: str) -> int:
         try:
             return len(DeepFace.represent(path, model_name="SFace", detector_backend="yunet"))
-        except FaceNotDetected:
+        except ValueError as fault:
+            if "could not be detected" not in str(fault):
+                raise
             return 0
 
     return look
