@@ -9,17 +9,21 @@ operation that is missing here is an error, so that no list can be written with 
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from countenance import errors
-from countenance.aws import model
+from countenance import errors, server
+from countenance.aws import model, objects, sigv4
 from countenance.errors import AwsError, CountenanceError, FrontEnd, OperatorError
-from countenance.operations import Operation
+from countenance.operations import Operation, galleries, photos, searching
 from countenance.operations.catalogue import SERVED, catalogue
+from countenance.settings import Settings
+from countenance.vision import images, yunet
 
 Error = TypeVar("Error", bound=CountenanceError)
 
@@ -234,7 +238,77 @@ def _cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-LISTS = {"errors.md": error_list, "coverage.md": coverage}
+def explained() -> str:
+    """docs/how-it-works.md with its tables made anew; the rest is written by hand."""
+    text = (DOCS / "how-it-works.md").read_text("utf-8")
+    for name, table in {"bars": _bars(), "limits": _limits(), "settings": _settings()}.items():
+        opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = text.partition(opening)
+        text = f"{before}{opening}{table}\n{closing}{rest.partition(closing)[2]}"
+    return text
+
+
+def _table(columns: str, rows: Iterable[Iterable[object]]) -> str:
+    head = columns.split(", ")
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _bars() -> str:
+    columns = "Filter, confidence at least, pixels, brightness, sharpness, turn at most"
+    rows = [
+        (f"`{level}`", *(f"{value:g}" for value in dataclasses.astuple(bar)))
+        if bar
+        else (f"`{level}`", *"-----")
+        for level, bar in photos.BARS.items()
+    ]
+    return _table(columns, rows)
+
+
+def _limits() -> str:
+    fewest, largest = images.LIMITS.smallest, images.LIMITS.largest
+    rows = [
+        ("An image's sides", f"{fewest} to {largest:,} pixels"),
+        ("An image in the request", "5 MiB"),
+        ("An image as an S3Object", _mebibytes(objects.LARGEST)),
+        ("A larger image is shrunk to", f"{images.LIMITS.working:,} pixels"),
+        ("Scans of a progressive JPEG", images.LIMITS.scans),
+        ("Faces found in an image", yunet.MOST),
+        ("A request's body", f"{_mebibytes(server.LARGEST_BODY)}, within {server.READ_WITHIN:g} seconds"),
+        ("A request's head", f"{server.LARGEST_HEAD // 1024} KiB"),
+        ("Values in a request", f"{model.MOST_VALUES:,}"),
+        ("Calls in the house", Settings(home=DOCS).waiting),
+        ("A signer's clock", f"{sigv4.SKEW.seconds // 60} minutes off"),
+        ("Tags of a collection", galleries.MOST_TAGS),
+        ("Candidates without `MaxFaces`", searching.MOST),
+    ]
+    return _table("What, Limit", rows)
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:g} MiB"
+
+
+def _settings() -> str:
+    """The fields of Settings with what its docstring says of each."""
+    assert Settings.__doc__ is not None
+    words = re.sub(r"\s+", " ", Settings.__doc__)
+    names = [field.name for field in dataclasses.fields(Settings) if field.name != "home"]
+    meanings = re.split(rf"\b({'|'.join(names)}): ", words)
+    told = {"log_name": SETTINGS_LOG_NAME, **dict(zip(meanings[1::2], meanings[2::2], strict=True))}
+    default = Settings(home=DOCS)
+    rows = [(f"`{name}`", f"`{_written(getattr(default, name))}`", told[name].strip()) for name in names]
+    return _table("Setting, Default, Meaning", rows)
+
+
+SETTINGS_LOG_NAME = "the ledger's name to the world, the first line of its checkpoints."
+
+
+def _written(value: object) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+LISTS = {"errors.md": error_list, "coverage.md": coverage, "how-it-works.md": explained}
 
 
 def main() -> None:
