@@ -113,7 +113,9 @@ def _open(photo: Photo) -> Pillow.Image:
 
 
 def _lies(picture: Pillow.Image) -> bool:
-    """Whether EXIF says that the picture lies on its side (orientations 5 to 8)."""
+    """Whether EXIF says that the picture lies on its side (orientations 5 to 8) and `size` does not know."""
+    if picture.format == "TIFF":  # Pillow turns these itself, and gives the turned size from the start
+        return False
     try:
         return picture.getexif().get(0x0112, 1) in {5, 6, 7, 8}
     except _DAMAGED:

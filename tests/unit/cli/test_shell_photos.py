@@ -30,13 +30,14 @@ def test_boxes_are_about_the_original_whatever_was_sent(
     """The API's own PNG, a format it does not take, one too large for it, one that lies on its side."""
     hopper.save(tmp_path / "plain.png")
     hopper.save(tmp_path / "other.tif")
-    hopper.resize((10_240, 12_000)).save(tmp_path / "large.jpg", quality=80)
+    hopper.resize((1536, 1800)).save(tmp_path / "large.png", compress_level=0)
+    assert (tmp_path / "large.png").stat().st_size > 5 * 1024 * 1024
     exif = Pillow.Exif()
     exif[0x0112] = 6
     hopper.transpose(Pillow.Transpose.ROTATE_90).save(tmp_path / "lying.jpg", exif=exif, quality=95)
     photos = sorted(tmp_path.iterdir())
     found = json.loads(shell("detect", *photos, "--home", running.home, "--json").stdout)
-    assert [photo["height"] for photo in found] == [12_000, 600, 600, 600]
+    assert [photo["height"] for photo in found] == [1800, 600, 600, 600]
     boxes = [photo["FaceDetails"][0]["BoundingBox"] for photo in found]
     for box in boxes:
         assert box == pytest.approx(boxes[-1], abs=0.01)
@@ -82,7 +83,8 @@ def test_search_names_photos_by_their_paths(
     told = shell(*words, "--save", tmp_path / "out.jpg").stdout
     assert "not identities" in told
     found = json.loads(shell(*words, "--json").stdout)["FaceMatches"]
-    assert [match["photo"] for match in found] == [str(album / "copy [1].jpg")]
+    [photo] = [match["photo"] for match in found]
+    assert photo in {str(album / "copy [1].jpg"), str(album / "spring" / "IMG_1.jpg")}
     assert found[0]["Similarity"] > 95
     with Pillow.open(tmp_path / "out.jpg") as drawn:
         assert max(drawn.size) == 640  # enlarged so that the caption is legible
