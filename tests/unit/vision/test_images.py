@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import tracemalloc
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from PIL import PngImagePlugin
+
+from countenance.errors import AwsError, ImageTooLarge, InvalidImageFormat, InvalidParameter
+from countenance.vision.images import Limits, decode
+
+# A picture whose four corners differ, so that every turn and flip can be told.
+CORNERS = {"red": (0, 0), "green": (0, -1), "blue": (-1, 0), "white": (-1, -1)}
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+
+
+def scene(width: int = 160, height: int = 96) -> Pillow.Image:
+    pixels = np.zeros((height, width, 3), np.uint8)
+    for name, (row, column) in CORNERS.items():
+        rows = slice(0, height // 2) if row == 0 else slice(height // 2, None)
+        columns = slice(0, width // 2) if column == 0 else slice(width // 2, None)
+        pixels[rows, columns] = COLOURS[name]
+    return Pillow.fromarray(pixels)
+
+
+def encoded(picture: Pillow.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def assert_upright(pixels: np.ndarray, tolerance: int = 12) -> None:
+    for name, (row, column) in CORNERS.items():
+        inside = pixels[20 if row == 0 else -20, 20 if column == 0 else -20]
+        assert np.abs(inside.astype(int) - COLOURS[name]).max() <= tolerance, name
+
+
+def header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds almost nothing."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (chunk(b"IHDR", ihdr), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_every_orientation_is_applied(orientation: int, order: str, kind: str) -> None:
+    turns = {
+        1: [],
+        2: [Pillow.Transpose.FLIP_LEFT_RIGHT],
+        3: [Pillow.Transpose.ROTATE_180],
+        4: [Pillow.Transpose.FLIP_TOP_BOTTOM],
+        5: [Pillow.Transpose.TRANSPOSE],
+        6: [Pillow.Transpose.ROTATE_90],  # stored turned left, shown turned right
+        7: [Pillow.Transpose.TRANSVERSE],
+        8: [Pillow.Transpose.ROTATE_270],
+    }
+    stored = scene()
+    for turn in turns[orientation]:
+        stored = stored.transpose(turn)
+    mark = ">" if order == "big" else "<"
+    tiff = (b"MM" if order == "big" else b"II") + struct.pack(mark + "HI", 42, 8)
+    ifd = struct.pack(mark + "HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+    options: dict[str, object] = {"quality": 95} if kind == "JPEG" else {}
+    image = decode(encoded(stored, kind, exif=b"Exif\x00\x00" + tiff + ifd, **options))
+    assert image.pixels.shape == (96, 160, 3)
+    assert_upright(image.pixels)
+    assert image.pixels.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"Exif\x00\x00", b"MM\x00*\xff\xff\xff\xff", b"II*\x00\x08\x00\x00\x00\xff\xff"]
+)
+def test_junk_metadata_does_not_spoil_a_picture(junk: bytes) -> None:
+    assert_upright(decode(encoded(scene(), "JPEG", quality=95, exif=junk)).pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "YCbCr"])
+def test_every_colour_mode_becomes_rgb(mode: str) -> None:
+    kind = "JPEG" if mode in {"CMYK", "YCbCr"} else "PNG"
+    options: dict[str, object] = {"quality": 98} if kind == "JPEG" else {}
+    assert_upright(decode(encoded(scene().convert(mode), kind, **options)).pixels)
+
+
+def test_a_progressive_jpeg_decodes() -> None:
+    assert_upright(decode(encoded(scene(), "JPEG", quality=95, progressive=True)).pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA"])
+def test_grey_becomes_three_equal_channels(mode: str) -> None:
+    pixels = decode(encoded(scene().convert(mode))).pixels
+    assert (pixels == pixels[..., :1]).all()
+    assert pixels[-20, -20, 0] == 255
+    assert pixels[20, 20, 0] in range(77) or mode == "1"
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    wide = np.linspace(0, 65_535, 100 * 100).reshape(100, 100).astype(np.uint16)
+    pixels = decode(encoded(Pillow.fromarray(wide))).pixels
+    assert np.abs(pixels[..., 0].astype(int) - wide // 257).max() <= 1
+    _, colour = cv2.imencode(".png", np.repeat(wide[..., None], 3, 2))
+    assert np.abs(decode(colour.tobytes()).pixels[..., 1].astype(int) - wide // 257).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "RGB"])
+def test_what_is_transparent_shows_white(mode: str) -> None:
+    clear = Pillow.new("RGBA", (100, 100), (255, 0, 0, 0))
+    if mode == "RGBA":
+        data = encoded(clear)
+    elif mode == "P":
+        palette = clear.convert("RGB").convert("P")
+        data = encoded(palette, transparency=palette.getpixel((0, 0)))
+    else:
+        data = encoded(Pillow.new("RGB", (100, 100), (9, 9, 9)), transparency=(9, 9, 9))
+    assert (decode(data).pixels == 255).all()
+
+
+def test_half_transparent_is_half_white() -> None:
+    half = Pillow.new("RGBA", (100, 100), (0, 0, 0, 128))
+    assert np.abs(decode(encoded(half)).pixels.astype(int) - 127).max() <= 1
+
+
+def test_an_animated_png_shows_its_first_frame() -> None:
+    frames = [Pillow.new("RGB", (90, 90), colour) for colour in ("red", "blue", "green")]
+    data = encoded(frames[0], save_all=True, append_images=frames[1:], duration=100)
+    assert isinstance(Pillow.open(io.BytesIO(data)), PngImagePlugin.PngImageFile)
+    assert (decode(data).pixels == (255, 0, 0)).all()
+
+
+def test_the_digest_is_of_the_bytes() -> None:
+    data = encoded(scene())
+    assert decode(data).digest == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "BMP", "TIFF", "ICO", "PPM"])
+def test_other_formats_are_refused(kind: str) -> None:
+    with pytest.raises(InvalidImageFormat, match=r"^Request has invalid image format"):
+        decode(encoded(scene(), kind))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"<svg/>", b"/9j/4AAQ", b"\x00" * 99]
+)
+def test_what_is_no_picture_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidImageFormat):
+        decode(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_every_truncation_is_an_error_or_the_whole_picture(kind: str) -> None:
+    whole = encoded(scene(), kind)
+    expected = decode(whole).pixels
+    for length in range(0, len(whole), max(1, len(whole) // 150)):
+        try:
+            pixels = decode(whole[:length]).pixels
+        except InvalidImageFormat:
+            continue
+        assert (pixels == expected).all(), length  # all pixels were there; only the end mark was cut
+
+
+def test_a_truncated_photo_is_refused(hopper_jpeg: bytes) -> None:
+    for share in (0.05, 0.5, 0.9, 0.99):
+        with pytest.raises(InvalidImageFormat, match="truncated"):
+            decode(hopper_jpeg[: int(len(hopper_jpeg) * share)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(place=st.integers(0, 1199), value=st.integers(0, 255), kind=st.sampled_from(["JPEG", "PNG"]))
+def test_a_changed_byte_gives_a_picture_or_an_aws_error(place: int, value: int, kind: str) -> None:
+    data = bytearray(encoded(scene(), kind))
+    data[place % len(data)] = value
+    try:
+        image = decode(bytes(data))
+    except AwsError as refusal:
+        status = refusal.status
+    else:
+        status = 400 if image.pixels.dtype == np.uint8 else 500
+    assert status == 400
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400), st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]))
+def test_noise_gives_an_aws_error(noise: bytes, magic: bytes) -> None:
+    with pytest.raises(AwsError):
+        decode(magic + noise)
+
+
+@pytest.mark.parametrize(("width", "height"), [(79, 80), (80, 79), (1, 1), (10_000, 79)])
+def test_small_pictures_are_refused_with_their_size(width: int, height: int) -> None:
+    with pytest.raises(InvalidParameter) as refusal:
+        decode(encoded(Pillow.new("RGB", (width, height))))
+    sentence, detail = refusal.value.message.split(": ")
+    assert sentence == "Request has invalid parameters"
+    assert f"{width} x {height}" in detail
+    assert "80" in detail
+
+
+def test_the_smallest_picture_is_taken() -> None:
+    assert decode(encoded(Pillow.new("RGB", (80, 80)))).pixels.shape == (80, 80, 3)
+
+
+def test_a_side_over_ten_thousand_is_refused_in_awss_words() -> None:
+    with pytest.raises(ImageTooLarge) as refusal:
+        decode(header(10_800, 5_400))
+    assert refusal.value.message == (
+        "Input image dimensions 10800 x 5400 exceed maximum dimension size of 10000 pixels"
+    )
+
+
+def test_a_bomb_costs_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageTooLarge):
+            decode(header(30_000, 30_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("side", [199, 250, 400, 1001])
+def test_a_large_picture_is_shrunk_to_the_working_size(kind: str, side: int) -> None:
+    image = decode(encoded(scene(side, side // 2), kind), limits=Limits(working=100, largest=1001))
+    assert max(image.width, image.height) == 100
+    assert abs(image.height - 50) <= 1
+    assert_upright(image.pixels, tolerance=30)
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    data = encoded(scene(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(InvalidImageFormat, match="scans"):
+        decode(data[:last] + data[last:-2] * 40 + data[-2:])
+
+
+def test_trailing_bytes_are_ignored(hopper_jpeg: bytes) -> None:
+    plain, followed = decode(hopper_jpeg), decode(hopper_jpeg + b"PK\x03\x04 and more")
+    assert (plain.pixels == followed.pixels).all()

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from countenance.errors import ModelError
+from countenance.vision.runtime import Session, default_threads
+
+
+def doubling() -> bytes:
+    """A network of any shape: y = x + x."""
+    free = ["n", "c"]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "double",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, free)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, free)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def summing() -> bytes:
+    """A network that takes rows of three: y = x @ (1, 1, 1)."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "ones"], ["y"])],
+        "sum",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor("ones", TensorProto.FLOAT, [3, 1], [1.0, 1.0, 1.0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def counted(source: Callable[[], bytes]) -> tuple[Callable[[], bytes], list[int]]:
+    calls: list[int] = []
+
+    def read() -> bytes:
+        calls.append(1)
+        return source()
+
+    return read, calls
+
+
+def test_the_model_is_read_at_the_first_run_and_once_a_shape() -> None:
+    source, calls = counted(doubling)
+    session = Session("double", source, 2)
+    assert calls == []
+    for _ in range(3):
+        for width in (2, 5):
+            x = np.full((1, width), 1.5, np.float32)
+            [y] = session.run(x)
+            assert y.tolist() == [[3.0] * width]
+    assert len(calls) == 2
+
+
+def test_results_stay_as_they_were_when_the_session_runs_again() -> None:
+    session = Session("double", doubling, 1)
+    [first] = session.run(np.ones((1, 3), np.float32))
+    session.run(np.zeros((1, 3), np.float32))
+    assert first.tolist() == [[2.0, 2.0, 2.0]]
+
+
+def test_map_keeps_the_order() -> None:
+    session = Session("double", doubling, 4)
+    inputs = [np.full((1, 4), value, np.float32) for value in range(50)]
+    assert [float(y[0, 0]) for [y] in session.map(inputs)] == [2.0 * value for value in range(50)]
+
+
+def test_many_callers_at_once_get_their_own_answers() -> None:
+    session = Session("double", doubling, 2)
+    wrong: list[float] = []
+
+    def call(value: float) -> None:
+        for width in (3, 4, 5) * 20:
+            [y] = session.run(np.full((2, width), value, np.float32))
+            if not (y == 2 * value).all():
+                wrong.append(value)
+
+    threads = [threading.Thread(target=call, args=(float(value),)) for value in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_shapes_beyond_the_kept_ones_are_compiled_again() -> None:
+    source, calls = counted(doubling)
+    session = Session("double", source, 1)
+    for width in [*range(1, 20), 1]:
+        session.run(np.ones((1, width), np.float32))
+    assert len(calls) == 20
+
+
+def test_what_is_no_model_is_a_model_error() -> None:
+    with pytest.raises(ModelError, match="junk cannot be loaded"):
+        Session("junk", lambda: b"not a network at all", 1).run(np.ones((1, 1), np.float32))
+
+
+def test_an_input_the_model_does_not_take_is_a_model_error() -> None:
+    session = Session("sum", summing, 1)
+    assert session.run(np.ones((2, 3), np.float32))[0].tolist() == [[3.0], [3.0]]
+    with pytest.raises(ModelError, match="sum"):
+        session.run(np.ones((2, 4), np.float32))
+
+
+def test_there_is_at_least_one_processor() -> None:
+    assert default_threads() >= 1
