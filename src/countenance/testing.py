@@ -35,6 +35,7 @@ class TestServer:
     __test__ = False  # pytest collects by name
 
     def __init__(self, settings: Settings) -> None:
+        self._closed = False
         self.home = settings.home
         self.settings = settings
         self._service = service.Service(homes.load(settings.home))
@@ -69,6 +70,9 @@ class TestServer:
 
     def close(self) -> None:
         """Finish the calls in flight and let go of the home. The home stays; `server` removes it."""
+        if self._closed:
+            return
+        self._closed = True
         self._running.stop()
         self._thread.join()
         self._service.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
+from countenance.cli import door
 from countenance.testing import TestServer
 from tests.unit.cli.conftest import Shell
 
@@ -31,13 +32,14 @@ def test_a_home_comes_back_whole(shell: Shell, home: Path, album: Path, tmp_path
     )
     assert before == after
     assert f"Its ledger verifies: {after['size']} entries" in told
+    faces = []
+    for place in (home, tmp_path / "new"):
+        with door.opened(place) as client:
+            faces.append(client.list_faces(CollectionId="people")["Faces"])
+    assert faces[0] == faces[1]
     photo = album / "spring" / "IMG_1.jpg"
-    searches = [
-        json.loads(shell("search", "people", photo, "--home", place, "--json").stdout)["FaceMatches"]
-        for place in (home, tmp_path / "new")
-    ]
-    assert searches[0] == searches[1]
-    assert len(searches[0]) == 1
+    found = shell("search", "people", photo, "--home", tmp_path / "new", "--json").stdout
+    assert [round(match["Similarity"]) for match in json.loads(found)["FaceMatches"]] == [100]
     assert (tmp_path / "new" / "buckets" / "photos" / "deep" / "a.txt").read_text() == "kept"
     for path in (tmp_path / "new").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
@@ -80,6 +82,18 @@ def test_a_backup_taken_while_a_server_writes_is_of_one_moment(
                 "WHERE collection_id = 'busy'"
             )
         assert counted == stored
+
+
+def test_deleted_faces_are_in_no_later_backup(shell: Shell, home: Path, album: Path, tmp_path: Path) -> None:
+    shell("index", "people", album, "--home", home)
+    with closing(sqlite3.connect(home / "countenance.db")) as database:
+        [[template]] = database.execute("SELECT vector FROM faces ORDER BY number LIMIT 1").fetchall()
+    shell("backup", tmp_path / "before.tar", "--home", home)
+    assert template in (tmp_path / "before.tar").read_bytes()
+    with door.opened(home) as client:
+        client.delete_collection(CollectionId="people")
+    shell("backup", tmp_path / "after.tar", "--home", home)
+    assert template not in (tmp_path / "after.tar").read_bytes()
 
 
 def test_nothing_is_overwritten(shell: Shell, home: Path, tmp_path: Path) -> None:
