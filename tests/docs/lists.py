@@ -275,6 +275,7 @@ def _limits() -> str:
         ("Scans of a progressive JPEG", images.LIMITS.scans),
         ("Faces found in an image", yunet.MOST),
         ("A request's body", f"{_mebibytes(server.LARGEST_BODY)}, within {server.READ_WITHIN:g} seconds"),
+        ("Bodies held at once", _mebibytes(server.ARRIVING)),
         ("A request's head", f"{server.LARGEST_HEAD // 1024} KiB"),
         ("Values in a request", f"{model.MOST_VALUES:,}"),
         ("Calls in the house", Settings(home=DOCS).waiting),

@@ -6,9 +6,11 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 
 from countenance import cli, server
 from countenance.operations import catalogue
+from countenance.policy import Policy
 from countenance.settings import Settings
 from countenance.testing import TestServer
 from countenance.vision import images, quality, sface, yunet, zoo
@@ -28,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CODE = {"sh", "python", "toml", "cedar"}
 
-RUN = ("README.md", "docs/ledger.md", "docs/policies.md", "docs/security.md")
+RUN = ("README.md", "docs/ledger.md", "docs/policies.md")
 """Pages whose Python is run block after block, against a server with the collection they speak of."""
 
 
@@ -112,7 +115,8 @@ def test_figures_of_how_it_works() -> None:
         f"brought to {quality._SIDE} x {quality._SIDE} grey pixels",
         f"exp(-(*d* - {quality._BLURRED}) / {quality._SCALE})",
         f"a cut of {sface.SIDE} x {sface.SIDE} pixels",
-        f"At most {Settings(home=ROOT).waiting} calls are in the house",
+        f"At most {Settings(home=ROOT).waiting} calls are in the house, and at most "
+        f"{server.ARRIVING // 2**20} MiB of request bodies",
     ]
     assert [sentence for sentence in said if sentence not in text] == []
     assert (server.CLERKS, yunet.MOST) == (16, 100)  # in words there
@@ -177,13 +181,44 @@ def test_python_compiles(block: Block) -> None:
     compile(block.text, str(block), "exec")
 
 
+def test_every_dependency_is_explained() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    names = {re.split(r"[<>=~!]", each)[0] for each in declared}
+    page = (ROOT / "docs" / "decisions" / "0007-dependencies.md").read_text("utf-8")
+    explained = set(re.findall(r"^\| ([\w-]+) \| \d", page, flags=re.MULTILINE))
+    assert explained == names
+
+
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def museum(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pack that policies.md writes, written as it says."""
+    folder = tmp_path_factory.mktemp("etc") / "museum"
+    folder.mkdir()
+    about, cases, *_ = of("toml", "docs/policies.md")
+    [rules] = of("cedar", "docs/policies.md")
+    for name, text in {
+        "pack.toml": about.text,
+        "rules.cedar": rules.text,
+        "entities.json": "[]",
+        "tests.toml": cases.text,
+    }.items():
+        (folder / name).write_text(text, "utf-8")
+    return folder
+
+
+def test_the_pack_of_policies_loads_by_its_path(museum: Path) -> None:
+    home = Settings(home=museum, packs=("base", str(museum)))
+    assert "museum/no-search-below-95" in Policy.load(home.packs).rules
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, museum: Path) -> Path:
     """A folder with the files that examples speak of; Grace Hopper is everybody."""
     folder = tmp_path_factory.mktemp("desk")
     for name in ("grandmother.jpg", "photo.jpg"):
         (folder / name).write_bytes(photos.grace())
     (folder / "wedding.jpg").write_bytes(photos.grace_again())
+    shutil.copytree(museum, folder / "museum")
     return folder
 
 
