@@ -101,6 +101,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in _anchors(there), f"{target}: no such heading"
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    assert [page for page in re.findall(r"docs/[\w/-]+\.md", sources) if not (ROOT / page).exists()] == []
+
+
 def test_figures_of_how_it_works() -> None:
     """Figures in its sentences are those in force."""
     text = " ".join((ROOT / "docs" / "how-it-works.md").read_text("utf-8").split())
