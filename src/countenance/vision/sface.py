@@ -25,19 +25,15 @@ class SFace:
 
     def __init__(self, card: zoo.Card, threads: int | None = None) -> None:
         self.card = card
-        self._session = Session(card.id, lambda: zoo.load(card), threads)
+        self._session = Session(card.id, lambda: zoo.load(card), threads, of_pixels=True)
 
     def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
         """One embedding per face, in order. Raises ModelError."""
         if not faces:
             return ()
         matrices = similarity(np.array([_points(face, image) for face in faces]), TEMPLATE)
-        cuts = [self._tensor(cut(image.pixels, matrix, SIDE)) for matrix in matrices]
+        cuts = [cut(image.pixels, matrix, SIDE)[None] for matrix in matrices]
         return tuple(self._embedding(outputs[0].ravel()) for outputs in self._session.map(cuts))
-
-    @staticmethod
-    def _tensor(pixels: np.ndarray) -> Tensor:
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
 
     def _embedding(self, raw: Tensor) -> Embedding:
         length = float(np.linalg.norm(raw))

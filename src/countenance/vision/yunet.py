@@ -40,7 +40,7 @@ class YuNet:
 
     def __init__(self, card: zoo.Card, threads: int | None = None) -> None:
         self.card = card
-        self._session = Session(card.id, lambda: zoo.load(card), threads)
+        self._session = Session(card.id, lambda: zoo.load(card), threads, of_pixels=True)
 
     def detect(self, image: Image) -> tuple[Face, ...]:
         """The faces, largest first, a hundred at most. Raises ModelError."""
@@ -61,8 +61,7 @@ class YuNet:
         """The faces on one canvas of that long side, best first, in pixels of the picture."""
         scale = longest / max(pixels.shape[:2])
         canvas = fit(pixels, scale, longest)
-        rows = decode(self._session.run(canvas), canvas.shape[2], canvas.shape[3])
-        rows = suppress(rows[rows[:, -1] >= THRESHOLD], OVERLAP)
+        rows = suppress(decode(self._session.run(canvas), canvas.shape[2]), OVERLAP)
         rows[:, :-1] /= scale
         return rows
 
@@ -83,8 +82,8 @@ class YuNet:
         return np.concatenate(found)
 
 
-def fit(pixels: Pixels, scale: float, longest: int) -> Tensor:
-    """The picture scaled on a black canvas, 1 x 3 x H x W, BGR. The short side is 3/4 or all of the long one.
+def fit(pixels: Pixels, scale: float, longest: int) -> Pixels:
+    """The picture scaled on a black canvas, 1 x H x W x 3, BGR. The short side is 3/4 or all of the long one.
 
     Three canvas shapes a size, not one a picture: each shape is compiled once.
     """
@@ -93,23 +92,27 @@ def fit(pixels: Pixels, scale: float, longest: int) -> Tensor:
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     short = longest * 3 // 4
     rows, columns = (short if side <= short else longest for side in small.shape[:2])
-    canvas = np.zeros((1, 3, rows, columns), np.float32)
-    canvas[0, :, : small.shape[0], : small.shape[1]] = small[..., ::-1].transpose(2, 0, 1)
+    canvas = np.zeros((1, rows, columns, 3), np.uint8)
+    canvas[0, : small.shape[0], : small.shape[1]] = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     return canvas
 
 
-def decode(outputs: list[Tensor], height: int, width: int) -> Array:
-    """The network's twelve outputs (cls, obj, bbox, kps, each at three strides) as one row per cell."""
+def decode(outputs: list[Tensor], width: int) -> Array:
+    """The network's twelve outputs (cls, obj, bbox, kps, each at three strides) as one row per likely cell.
+
+    width: of the canvas, pixels. Cells are numbered line by line.
+    """
     found = []
     for level, stride in enumerate(_STRIDES):
         cls, obj, bbox, kps = (outputs[level + 3 * part][0] for part in range(4))
-        columns, lines = width // stride, height // stride
-        cell = np.stack(np.meshgrid(np.arange(columns), np.arange(lines)), -1).reshape(-1, 2)
-        centre = (cell + bbox[:, :2]) * stride
-        half = np.exp(bbox[:, 2:]) * (stride / 2)
-        points = (kps.reshape(-1, 5, 2) + cell[:, None]) * stride
         score = np.sqrt(cls.clip(0, 1) * obj.clip(0, 1))
-        found.append(np.concatenate([centre - half, centre + half, points.reshape(-1, 10), score], 1))
+        likely = np.flatnonzero(score >= THRESHOLD)
+        line, column = np.divmod(likely, width // stride)
+        cell = np.stack([column, line], 1)
+        centre = (cell + bbox[likely, :2]) * stride
+        half = np.exp(bbox[likely, 2:]) * (stride / 2)
+        points = (kps[likely].reshape(-1, 5, 2) + cell[:, None]) * stride
+        found.append(np.concatenate([centre - half, centre + half, points.reshape(-1, 10), score[likely]], 1))
     return np.concatenate(found).astype(np.float32)
 
 

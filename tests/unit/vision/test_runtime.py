@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +16,9 @@ from countenance.errors import ModelError
 from countenance.vision.runtime import Session, default_threads
 
 
-def doubling() -> bytes:
+def doubling(*free: str) -> bytes:
     """A network of any shape: y = x + x."""
-    free = ["n", "c"]
+    free = free or ("n", "c")
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "x"], ["y"])],
         "double",
@@ -66,6 +71,14 @@ def test_results_stay_as_they_were_when_the_session_runs_again() -> None:
     assert first.tolist() == [[2.0, 2.0, 2.0]]
 
 
+def test_pixels_become_what_the_network_takes() -> None:
+    session = Session("double", lambda: doubling("n", "c", "h", "w"), 1, of_pixels=True)
+    pixels = np.arange(2 * 4 * 3, dtype=np.uint8).reshape(1, 2, 4, 3) + np.uint8(200)
+    [y] = session.run(pixels)
+    assert y.dtype == np.float32
+    assert y.tolist() == (2.0 * pixels.transpose(0, 3, 1, 2)).tolist()
+
+
 def test_map_keeps_the_order() -> None:
     session = Session("double", doubling, 4)
     inputs = [np.full((1, 4), value, np.float32) for value in range(50)]
@@ -108,6 +121,34 @@ def test_an_input_the_model_does_not_take_is_a_model_error() -> None:
     assert session.run(np.ones((2, 3), np.float32))[0].tolist() == [[3.0], [3.0]]
     with pytest.raises(ModelError, match="sum"):
         session.run(np.ones((2, 4), np.float32))
+
+
+WATCHED = """
+    import sys
+    calls = []
+    kinds = {"socket.connect", "socket.getaddrinfo", "os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
+    sys.addaudithook(lambda kind, args: calls.append(kind) if kind in kinds else None)
+
+    import numpy as np
+    from countenance.vision.runtime import Session
+    from tests.unit.vision.test_runtime import doubling
+
+    [y] = Session("double", doubling, 1).run(np.ones((1, 2), np.float32))
+    print(y.tolist(), calls)
+"""
+
+
+def test_running_a_network_tells_nobody(tmp_path: Path) -> None:
+    """Left to itself, OpenVINO reports every import to its makers' statistics and writes ~/intel."""
+    answer = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(WATCHED)],
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.strip() == "[[2.0, 2.0]] []"
+    assert not (tmp_path / "intel").exists()
 
 
 def test_there_is_at_least_one_processor() -> None:

@@ -114,9 +114,9 @@ def test_nobody_is_found_where_nobody_is(vision: Vision, kind: str) -> None:
 def test_a_canvas_holds_the_whole_picture_in_its_corner() -> None:
     pixels = np.full((200, 400, 3), (10, 20, 30), np.uint8)
     canvas = fit(pixels, 1.6, 640)
-    assert canvas.shape == (1, 3, 480, 640)
-    assert canvas[0, :, 319, 639].tolist() == [30, 20, 10]  # BGR
-    assert not canvas[0, :, 320:].any()
+    assert canvas.shape == (1, 480, 640, 3)
+    assert canvas[0, 319, 639].tolist() == [30, 20, 10]  # BGR
+    assert not canvas[0, 320:].any()
 
 
 def test_the_best_of_overlapping_rows_stays() -> None:
