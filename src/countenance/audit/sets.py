@@ -181,9 +181,16 @@ def facemask(data: Path) -> list[Crowd]:
                 float(found.findtext(edge, "0")) for edge in ("xmin", "ymin", "xmax", "ymax")
             )
             boxes.append(Box(left / width, top / height, (right - left) / width, (bottom - top) / height))
-        path = root / "images" / tree.findtext("filename", "")
-        crowds.append(Crowd(path, tuple(boxes), (width, height)))
+        crowds.append(Crowd(_picture(root / "images", note.stem), tuple(boxes), (width, height)))
     return crowds
+
+
+def _picture(folder: Path, stem: str) -> Path:
+    """The photograph of that name, whatever its kind: some copies of the set were made JPEGs."""
+    found = next(iter(folder.glob(f"{stem}.*")), None)
+    if found is None:
+        raise DataError(f"skipped: there is no photograph {stem} in {folder}")
+    return found
 
 
 def _folder(data: Path, name: str) -> Path:
