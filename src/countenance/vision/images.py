@@ -126,14 +126,18 @@ def _other(file: Pillow.Image, working: int) -> Pixels:
         if picture.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion clips at 255
             wide = np.asarray(picture)
             picture = Pillow.fromarray((wide.clip(0, 65_535) // 257).astype(np.uint8))
+        if picture.mode in {"P", "1"}:
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
         shrink = max(picture.size) // working
-        if shrink > 1 and picture.mode not in {"P", "1"}:
+        if shrink > 1:
             picture = picture.reduce(shrink)
+        if picture is not file:
+            file.close()  # frees the full size, 400 MB at most, before the pixels are copied
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             ground = Pillow.new("RGBA", picture.size, "white")
             picture = Pillow.alpha_composite(ground, picture)
-        return np.asarray(picture.convert("RGB"))
+        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
     except _DAMAGED as damage:
         raise InvalidImageFormat(detail="the picture is truncated or damaged") from damage
 
