@@ -7,7 +7,9 @@ durable write costs a share of one fsync. Nothing is acknowledged before that co
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +21,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.errors import CountenanceError, HomeError
+from countenance.errors import HomeError, StorageError
 
 T = TypeVar("T")
 
@@ -158,6 +160,9 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
 BATCH = 128
 """Writes gathered into one commit at most; more would only delay the first of them."""
 
+PATIENCE = 5.0
+"""Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
+
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",  # an acknowledged write survives a power cut, as far as the disk keeps its word
@@ -168,10 +173,6 @@ _PRAGMAS = (
 )
 
 _here = threading.local()
-
-
-class StorageError(CountenanceError):
-    """The database refused: a full disk, a lock held too long, a damaged file. Nothing was acknowledged."""
 
 
 def transaction_open() -> bool:
@@ -192,7 +193,6 @@ def _marked() -> Iterator[None]:
 class _Job:
     work: Callable[[Connection], Any]
     done: Future[Any]
-    erases: bool
 
 
 class Database:
@@ -224,19 +224,43 @@ class Database:
         with _translated(), _marked(), self._readers.begin() as connection:
             yield connection
 
-    def write(self, work: Callable[[Connection], T], *, erases: bool = False) -> T:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a write transaction and return its result once that is durable.
 
         `work` runs on the writer's thread, may share its commit with others' work, and is undone
-        alone if it raises. With `erases`, the write-ahead log is emptied before this returns, so
-        that no byte of what was deleted stays behind in it.
+        alone if it raises. Raises what it raises, and StorageError.
         """
-        if self._closed:
-            raise StorageError("the database is closed")
-        job = _Job(work, Future(), erases)
+        job = _Job(work, Future())
         self._waiting.put(job)
-        result: T = job.done.result()
-        return result
+        while True:
+            try:
+                result: T = job.done.result(timeout=1.0)
+            except TimeoutError:
+                if job.done.done():
+                    raise
+                if not self._thread.is_alive():
+                    raise StorageError("the database is closed") from None
+            else:
+                return result
+
+    def scrub(self, patience: float = PATIENCE) -> bool:
+        """Empty the write-ahead log, so that no byte of what was deleted stays behind in it.
+
+        Whether readers of old pages let us within `patience` seconds. Raises StorageError.
+        """
+        if self.url.get_backend_name() != "sqlite":
+            return True
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                with contextlib.closing(sqlite3.connect(str(self.url.database), timeout=0.25)) as own:
+                    if not own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                        return True
+            except sqlite3.Error as fault:
+                raise StorageError(f"the write-ahead log cannot be emptied: {fault}") from fault
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Finish the writes that wait, then let go of the file."""
@@ -267,10 +291,12 @@ class Database:
                 for job in batch:
                     try:
                         with connection.begin_nested():
-                            results.append((job, job.work(connection)))
+                            result = job.work(connection)
                     except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
                         _still_open(connection, fault)
                         failures.append((job, fault))
+                    else:
+                        results.append((job, result))
                 for seal in self._before_commit:
                     seal(connection)
         except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
@@ -280,36 +306,7 @@ class Database:
         for job, error in failures:
             job.done.set_exception(_storage(error))
         for job, result in results:
-            if not job.erases:
-                job.done.set_result(result)
-        self._erase([(job, result) for job, result in results if job.erases])
-
-    def _erase(self, results: list[tuple[_Job, Any]]) -> None:
-        try:
-            if results:
-                self._empty_log()
-        except StorageError as error:
-            for job, _ in results:
-                job.done.set_exception(error)
-            return
-        for job, result in results:
             job.done.set_result(result)
-
-    def _empty_log(self, patience: float = 10.0) -> None:
-        """Move the write-ahead log into the file and truncate it; waits for readers of old pages."""
-        if self.url.get_backend_name() != "sqlite":
-            return
-        deadline = time.monotonic() + patience
-        with _translated(), self._writer.connect() as connection:
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if time.monotonic() > deadline:
-                    raise StorageError(
-                        "the faces are deleted, but another process held the database open and their bytes "
-                        "are still in its write-ahead log; repeat the call to empty it"
-                    )
-                time.sleep(0.01)
 
 
 def _engine(url: sa.URL, begin: str, pragmas: Sequence[str], size: int) -> sa.Engine:

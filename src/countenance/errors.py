@@ -18,7 +18,9 @@
     │       ├── Serialization                   SerializationException           400
     │       ├── UnknownOperation                UnknownOperationException        400
     │       ├── RequestEntityTooLarge           RequestEntityTooLargeException   413
-    │       └── NotAuthenticated                the five codes of a bad signature 400
+    │       ├── RequestTimeout                  RequestTimeoutException          408
+    │       └── NotAuthenticated                the four codes of a bad signature 400
+    ├── StorageError                            the database refused; a client is told InternalServer
     └── OperatorError                           what the person at the shell is told
         ├── HomeError                           a home that is missing, newer than this code, or damaged
         ├── ModelError                          weights that are missing, altered or unlicensed
@@ -123,8 +125,12 @@ class RequestEntityTooLarge(FrontEnd):
     code, status = "RequestEntityTooLargeException", 413
 
 
+class RequestTimeout(FrontEnd):
+    code, status = "RequestTimeoutException", 408
+
+
 class NotAuthenticated(FrontEnd):
-    """A signature that is missing, malformed, stale or wrong; the subclasses carry AWS's five codes."""
+    """A signature that is missing, malformed, stale or wrong; the subclasses carry AWS's codes."""
 
     code, status = "InvalidSignatureException", 400
 
@@ -149,6 +155,10 @@ class InvalidSignature(NotAuthenticated):
         "The request signature we calculated does not match the signature you provided. "
         "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
     )
+
+
+class StorageError(CountenanceError):
+    """The database refused: a full disk, a lock held too long, a damaged file. Nothing was acknowledged."""
 
 
 class OperatorError(CountenanceError):

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import logging
 import uuid
@@ -23,8 +24,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance.aws import model
-from countenance.database import Database, StorageError, open_calls
-from countenance.errors import AccessDenied, AwsError, CountenanceError, InternalServer
+from countenance.database import Database, open_calls
+from countenance.errors import (
+    AccessDenied,
+    AwsError,
+    CountenanceError,
+    InternalServer,
+    StorageError,
+)
 from countenance.galleries import store
 from countenance.ledger import Ledger, Result, Written, decision_entry, outcome_entry
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools
@@ -74,6 +81,16 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """A call whose writes and outcome are durable. error: what the caller must be told all the same."""
+
+    body: bytes
+    done: Done
+    receipt: Receipt
+    error: AwsError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """The door to the tools. Policy and ledger are not optional; there is no flag around either.
 
@@ -93,7 +110,7 @@ class Gate:
     def call(self, target: str | None, body: bytes, caller: Caller) -> Answer:
         """One call from anywhere. target: the X-Amz-Target header. body: JSON.
 
-        What a caller or the disk can cause comes back as the Answer's error, never as an exception.
+        What a caller, a model or the disk can cause comes back as the Answer's error, never as an exception.
         """
         request_id = str(uuid.uuid4())
         try:
@@ -110,10 +127,13 @@ class Gate:
         if not decision.allowed:
             return _failure(_refusal(call, decision), request_id, recorded.receipt)
         try:
-            encoded, done, receipt = self._run(call, recorded.decision)
+            ended = self._run(call, recorded.decision)
         except AwsError as error:
             return _failure(error, request_id, self._failed(recorded.decision, error))
-        return Answer(200, encoded, request_id, done.answer, None, receipt, done.notes)
+        if ended.error is not None:
+            return _failure(ended.error, request_id, ended.receipt)
+        done = ended.done
+        return Answer(200, ended.body, request_id, done.answer, None, ended.receipt, done.notes)
 
     def interrupt(self, alive: Callable[[str], bool]) -> int:
         """Give every decision whose process is gone its `interrupted` entry; how many there were."""
@@ -137,10 +157,10 @@ class Gate:
 
     def _decide(self, call: Call) -> Decision:
         """Policy's word on every action of the call. A collection that is missing is an empty one of the
-        caller's: only who may ask learns that it is missing."""
+        caller's: only who may ask learns that it is missing. Tags a call sets count as set."""
         operation = self.operations[call.operation]
         named = operation.collection(call.request, call.caller) is not None
-        tags = call.gallery.tags if call.gallery else call.request.get("Tags", EMPTY)
+        tags = {**(call.gallery.tags if call.gallery else EMPTY), **call.request.get("Tags", EMPTY)}
         collection = Collection(call.caller.account, tags) if named else None
         return self.policy.decide_all(
             [
@@ -187,7 +207,7 @@ class Gate:
 
         return self.database.write(write)
 
-    def _run(self, call: Call, decision: Written) -> tuple[bytes, Done, Receipt]:
+    def _run(self, call: Call, decision: Written) -> Ended:
         """The operation, then its writes and the outcome's entry in one transaction.
 
         Raises the operation's AwsError, or InternalServer where models or disk failed it.
@@ -196,20 +216,37 @@ class Gate:
             work = self.operations[call.operation].run(call, self.tools)
             ready = model.encode(call.operation, work.answer) if isinstance(work, Done) else None
 
-            def write(connection: Connection) -> tuple[bytes, Done, Receipt]:
+            def write(connection: Connection) -> Ended:
                 done = work if isinstance(work, Done) else work.write(connection)
                 encoded = ready or model.encode(call.operation, done.answer)
                 outcome = self._conclude(
                     connection, decision.seq, Result.ANSWERED, None, done.candidates, done.top
                 )
-                return encoded, done, _receipt(decision, outcome)
+                return Ended(encoded, done, _receipt(decision, outcome))
 
-            return self.database.write(write, erases=isinstance(work, Commit) and work.erases)
+            ended = self.database.write(write)
+            return self._follow(work, ended) if isinstance(work, Commit) else ended
         except AwsError:
             raise
-        except CountenanceError as error:
+        except Exception as error:  # whatever it was, an allowed call gets its outcome
             LOG.exception("%s failed", call.operation)
             raise InternalServer(detail=type(error).__name__) from error
+
+    def _follow(self, work: Commit, ended: Ended) -> Ended:
+        """What is to happen once the writes are durable: the call has its outcome, whatever comes of this."""
+        try:
+            work.after()
+            if not work.erases or self.database.scrub():
+                return ended
+            left = "somebody read the database all the while"
+        except StorageError as fault:
+            left = str(fault)
+        LOG.warning("deleted, but bytes are left in the write-ahead log: %s", left)
+        error = InternalServer(
+            detail="the deletion is done and recorded, but bytes of what was deleted are still in a file of "
+            f"the database ({left}); repeat the call to erase them"
+        )
+        return dataclasses.replace(ended, error=error)
 
     def _failed(self, decision: Written, error: AwsError) -> Receipt | None:
         """Record that an allowed call failed. Where even that fails, the decision stays open: the next
@@ -221,7 +258,7 @@ class Gate:
                     lambda connection: self._conclude(connection, decision.seq, Result.FAILED, error.code)
                 ),
             )
-        except StorageError:
+        except CountenanceError:
             LOG.exception("the outcome of decision %s was not recorded", decision.seq)
             return None
 
@@ -234,7 +271,13 @@ class Gate:
         candidates: int | None = None,
         top: float | None = None,
     ) -> Written:
-        """The second entry of a call, in the transaction that holds its writes."""
+        """The second entry of a call, in the transaction that holds its writes. A call has just one.
+
+        Raises StorageError where the decision awaits none.
+        """
+        awaited = connection.execute(open_calls.delete().where(open_calls.c.decision == decision))
+        if awaited.rowcount != 1:
+            raise StorageError(f"decision {decision} has its outcome already")
         entry = outcome_entry(
             now=self.clock(),
             decision=decision,
@@ -243,7 +286,6 @@ class Gate:
             candidates=candidates,
             top=top,
         )
-        connection.execute(open_calls.delete().where(open_calls.c.decision == decision))
         return self.ledger.append(connection, entry)
 
 
@@ -260,6 +302,8 @@ def receipt_header(receipt: Receipt) -> str:
 
 
 def _failure(error: AwsError, request_id: str, receipt: Receipt | None) -> Answer:
+    """An answer that keeps the error and lets go of its traceback, whose frames hold the photo."""
+    error.__context__ = error.__cause__ = error.__traceback__ = None
     status, body = model.encode_error(error, request_id)
     return Answer(status, body, request_id, error=error, receipt=receipt)
 

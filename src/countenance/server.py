@@ -20,13 +20,20 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from countenance.aws import model, sigv4
-from countenance.errors import AwsError, HomeError, InternalServer, RequestEntityTooLarge, Throttling
+from countenance.errors import (
+    AwsError,
+    HomeError,
+    InternalServer,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    Throttling,
+)
 from countenance.gate import Answer
 from countenance.service import Service, failure
 
@@ -38,6 +45,9 @@ LARGEST_BODY = 15 * 1024 * 1024
 
 ARRIVING = 256 * 1024 * 1024
 """Bytes of bodies held at once: sixteen of the largest, hundreds of ordinary photos."""
+
+SMALL = 64 * 1024
+"""Bytes of a body that is read before anything is known of its sender."""
 
 READ_WITHIN = 60.0
 """Seconds a client has to send its body."""
@@ -125,8 +135,8 @@ class Server:
                     self._inside -= 1
         except AwsError as error:
             return failure(error)
-        except TimeoutError:
-            return failure(RequestEntityTooLarge(f"the body did not arrive within {READ_WITHIN:.0f} seconds"))
+        except ClientDisconnect:  # nobody is there to read this
+            return failure(RequestTimeout("the client went away"))
         except Exception:  # the last line of defence: whatever is wrong, a client gets AWS's answer to it
             LOG.exception("a call failed in a way nobody foresaw")
             return failure(InternalServer())
@@ -135,24 +145,34 @@ class Server:
     async def _received(self, request: Request) -> AsyncIterator[bytes]:
         """The request's body, counted among what is held for as long as it is.
 
-        Raises RequestEntityTooLarge as soon as it is known to be too large, Throttling where too much is
-        held already, TimeoutError.
+        Raises NotAuthenticated before a large body is read for somebody who names no key of this home,
+        RequestEntityTooLarge as soon as it is known to be too large, Throttling where too much is held
+        already, RequestTimeout.
         """
-        announced = request.headers.get("content-length", "0")
-        if announced.isdigit() and int(announced) > LARGEST_BODY:
+        announced = request.headers.get("content-length", "")
+        expected = int(announced) if announced.isdigit() else LARGEST_BODY
+        if expected > LARGEST_BODY:
             raise RequestEntityTooLarge(f"a body may have {LARGEST_BODY} bytes")
+        if expected > SMALL:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._clerks, self._service.recognise, _signed(request, b""))
         chunks, size = [], 0
         try:
-            async with asyncio.timeout(READ_WITHIN):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    self._arriving += len(chunk)
-                    if size > LARGEST_BODY:
-                        raise RequestEntityTooLarge(f"a body may have {LARGEST_BODY} bytes")
-                    if self._arriving > ARRIVING:
-                        raise Throttling
-                    chunks.append(chunk)
-            yield b"".join(chunks)
+            try:
+                async with asyncio.timeout(READ_WITHIN):
+                    async for chunk in request.stream():
+                        size += len(chunk)
+                        self._arriving += len(chunk)
+                        if size > LARGEST_BODY:
+                            raise RequestEntityTooLarge(f"a body may have {LARGEST_BODY} bytes")
+                        if self._arriving > ARRIVING:
+                            raise Throttling
+                        chunks.append(chunk)
+            except TimeoutError:
+                raise RequestTimeout(f"the body did not arrive within {READ_WITHIN:.0f} seconds") from None
+            body = b"".join(chunks)
+            chunks.clear()
+            yield body
         finally:
             self._arriving -= size
 

@@ -17,7 +17,7 @@ from countenance import settings as homes
 from countenance.aws import model, sigv4
 from countenance.aws.objects import Endpoint, Folders
 from countenance.database import Database
-from countenance.errors import AwsError, HomeError
+from countenance.errors import AwsError, HomeError, UnrecognizedClient
 from countenance.galleries import Galleries
 from countenance.gate import Answer, Gate
 from countenance.keys import Key, Keys, Organisation
@@ -78,7 +78,7 @@ class Service:
         found = {}
 
         def secret_of(access_key_id: str) -> str | None:
-            if (signer := self.signer(access_key_id)) is None:
+            if (signer := self._signer(access_key_id)) is None:
                 return None
             found[access_key_id], secret = signer
             return secret
@@ -89,7 +89,12 @@ class Service:
             return failure(error)
         return self.call(request.header("x-amz-target"), request.body, found[key])
 
-    def signer(self, access_key_id: str) -> tuple[Caller, str] | None:
+    def recognise(self, request: sigv4.Request) -> None:
+        """Whether a request names a key in force, before its body is read. Raises NotAuthenticated."""
+        if self._signer(sigv4.claimed_key(request)) is None:
+            raise UnrecognizedClient
+
+    def _signer(self, access_key_id: str) -> tuple[Caller, str] | None:
         """Who holds a key, and the secret that checks a signature; None where no such key is in force."""
         with self._database.reading() as connection:
             return self._keys.find(connection, access_key_id)

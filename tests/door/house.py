@@ -59,7 +59,7 @@ class House:
     def open(self) -> None:
         self.vision = WatchedVision()
         self.service = Service(settings.load(self.settings.home), self.vision)
-        signer = self.service.signer(self.key.access_key_id)
+        signer = self.service._signer(self.key.access_key_id)
         assert signer is not None
         self.caller: Caller = signer[0]
 

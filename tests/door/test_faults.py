@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from countenance import service, settings
@@ -15,11 +17,12 @@ from countenance.server import Running
 from countenance.service import Service
 from countenance.settings import Settings
 from countenance.types import Face, Image, OrganisationKind
-from tests.door.soak import Soak
+from tests.door.soak import Soak, end
 from tests.fakes import RED, FakeVision, picture
-from tests.parity.wire import Key, Wire
+from tests.parity.wire import Key, Wire, written
 
 KILLS = 30
+MEGABYTE = 2**20
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_a_crowd_is_told_to_slow_down_and_then_served(tmp_path: Path) -> None:
     home = Settings(home=tmp_path / "home", waiting=room)
     key = service.found(home, "crowd", OrganisationKind.RESEARCH, "world", "research")
     built = Service(settings.load(home.home), vision)
-    signer = built.signer(key.access_key_id)
+    signer = built._signer(key.access_key_id)
     assert signer is not None
     running = Running(built)
     wire = Wire(int(running.url.rpartition(":")[2]), Key(key.access_key_id, signer[1]))
@@ -84,3 +87,26 @@ def test_a_crowd_is_told_to_slow_down_and_then_served(tmp_path: Path) -> None:
         running.stop()
         server.join()
         built.close()
+
+
+def test_memory_stays_flat_under_thirty_clients(soaked: Soak) -> None:
+    """Five megabytes each, thirty at once, again and again: what one round left is not added to."""
+    process = soaked.start()
+    wire = soaked.wire()
+    body = written({"Image": {"Bytes": bytes(5 * MEGABYTE)}})
+    server = psutil.Process(process)
+
+    def crowd() -> int:
+        threads = [threading.Thread(target=wire.call, args=("DetectFaces", body)) for _ in range(30)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return int(server.memory_info().rss)
+
+    try:
+        settled = max(crowd() for _ in range(2))
+        grown = max(crowd() for _ in range(2)) - settled
+        assert grown < 60 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB more after two further rounds"
+    finally:
+        end(process, signal.SIGTERM)

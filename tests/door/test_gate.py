@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from countenance import service, settings
 from countenance.aws.model import operations
 from countenance.types import OrganisationKind
 from tests.door.house import House, least_request
@@ -148,6 +150,44 @@ def test_a_call_of_a_process_at_work_is_left_alone(house: House) -> None:
     house.open()  # a second process on the home
     assert house.sql("SELECT count(*) FROM open_calls") == [1]
     first.close()
+
+
+def test_a_deletion_whose_bytes_a_reader_keeps_has_one_outcome_and_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("countenance.database.Database.scrub.__defaults__", (0.1,))
+    furnished(house)
+    [face] = house.call("ListFaces", CollectionId="people").result()["Faces"]
+    delete: dict[str, Any] = {"CollectionId": "people", "FaceIds": [face["FaceId"]]}
+    engine = sa.create_engine(house.settings.database_url)
+    with engine.connect() as reader:
+        reader.exec_driver_sql("BEGIN")
+        reader.exec_driver_sql("SELECT count(*) FROM faces")
+        answer = house.call("DeleteFaces", **delete)
+        house.call("ListCollections").result()  # nobody else waits
+    engine.dispose()
+    assert (answer.status, answer.receipt is not None) == (500, True)
+    assert answer.error is not None
+    assert "repeat the call" in answer.error.message
+    assert house.call("ListFaces", CollectionId="people").result()["Faces"] == []
+    assert house.call("DeleteFaces", **delete).status == 200
+    outcomes = [entry["decision"] for entry in house.entries() if entry["kind"] == "outcome"]
+    assert len(outcomes) == len(set(outcomes))
+    service.verified(settings.load(house.settings.home))
+
+
+def test_whatever_an_operation_raises_the_call_has_its_outcome(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a library nobody understands")
+
+    monkeypatch.setattr(house.vision, "detect", fail)
+    answer = house.call("DetectFaces", Image=IMAGE)
+    assert answer.status == 500
+    assert "library" not in answer.body.decode()
+    assert (house.entries()[-1]["result"], house.entries()[-1]["error"]) == ("failed", "InternalServerError")
+    assert house.sql("SELECT count(*) FROM open_calls") == [0]
 
 
 def test_police_may_not_search_nor_learn_what_exists(police: House) -> None:

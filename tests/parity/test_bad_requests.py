@@ -23,6 +23,7 @@ from tests.parity.wire import (
     LIST,
     MIB,
     MISSING,
+    Key,
     Wire,
     assert_refused,
     head,
@@ -301,6 +302,21 @@ def test_clients_that_dawdle_hold_nobodys_place(house: House, wire: Wire) -> Non
             stream.sendall(b"{}")
         assert {received(stream).status for stream in waiting} <= {200, 400}
     assert wire.call("ListCollections", {}).status == 200
+
+
+def test_a_stranger_is_refused_before_a_large_body_is_read(wire: Wire) -> None:
+    """It has announced fifteen megabytes and sends none; the answer does not wait for them."""
+    announced = ("Content-Length", str(15 * 1024 * 1024))
+    stranger = Key("AKIDEXAMPLE", "wrong")
+    with wire.socket() as stream:
+        stream.sendall(head(wire.signed(b"", key=stranger), announced))
+        sentence = "The security token included in the request is invalid."
+        assert_refused(received(stream), "UnrecognizedClientException", sentence)
+    with wire.socket() as stream:
+        stream.sendall(head([("Host", wire.host)], announced))
+        assert_refused(
+            received(stream), "MissingAuthenticationTokenException", "Missing Authentication Token"
+        )
 
 
 def test_more_bytes_than_the_house_holds_are_told_to_slow_down(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,12 @@ from sqlalchemy.engine import Connection
 from countenance.database import (
     VERSION,
     Database,
-    StorageError,
     home,
     organisations,
     schema,
     transaction_open,
 )
-from countenance.errors import HomeError
+from countenance.errors import HomeError, StorageError
 
 OLD_HOME = Path(__file__).parent / "home_v1.sql"
 
@@ -143,6 +143,36 @@ def test_this_thread_knows_whether_it_holds_a_transaction(database: Database) ->
 def test_a_reader_cannot_write(database: Database) -> None:
     with pytest.raises(StorageError, match="readonly"), database.reading() as connection:
         connection.execute(organisation("1"))
+
+
+def test_a_reader_holds_the_erasure_back_and_nothing_else(database: Database) -> None:
+    database.write(lambda connection: connection.execute(organisation("1")))
+    with database.reading() as reader:
+        reader.execute(sa.select(organisations)).all()
+        database.write(lambda connection: connection.execute(organisation("2")))
+        assert not database.scrub(patience=0.1)
+    assert database.scrub()
+    assert Path(f"{database.url.database}-wal").stat().st_size == 0
+
+
+def test_a_log_that_cannot_be_emptied_ends_nobodys_work(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", refuse)
+        with pytest.raises(StorageError, match="disk I/O error"):
+            database.scrub()
+    database.write(lambda connection: connection.execute(organisation("1")))
+
+
+def test_a_closed_database_refuses_instead_of_waiting(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/house.db")
+    database.close()
+    with pytest.raises(StorageError, match="closed"):
+        database.write(lambda connection: None)
 
 
 def test_a_newer_home_is_refused(tmp_path: Path) -> None:

@@ -95,6 +95,15 @@ def verify(request: Request, secret_of: Callable[[str], str | None], now: dt.dat
     return claim.key
 
 
+def claimed_key(request: Request) -> str:
+    """The access key id a request names, before its body is there to be checked. Raises as `verify` does."""
+    header = request.header("authorization")
+    if not header:
+        raise errors.MissingAuthenticationToken
+    _check_doubles(request)
+    return _authorization(header, request.header("x-amz-date")).key
+
+
 def _check_doubles(request: Request) -> None:
     """Two of a header that matters: one reader would take the first, another the last."""
     seen = set()

@@ -8,6 +8,7 @@ acknowledged enrolment and removal at its next search.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from countenance.galleries import store
 from countenance.galleries.index import Index
 from countenance.types import Candidate, Embedding, Gallery, Probe
 
-__all__ = ["Galleries", "store", "verify"]
+__all__ = ["Galleries", "GalleryGone", "store", "verify"]
 
 
 def verify(one: Embedding, other: Embedding) -> float:
@@ -24,6 +25,10 @@ def verify(one: Embedding, other: Embedding) -> float:
     if one.model != other.model:
         raise ValueError(f"an embedding of {one.model} cannot be compared with one of {other.model}")
     return float(np.dot(one.vector.astype(np.float64), other.vector.astype(np.float64)))
+
+
+class GalleryGone(LookupError):
+    """A gallery was deleted, or changed its model, since it was looked up."""
 
 
 class Galleries:
@@ -38,7 +43,7 @@ class Galleries:
         """The candidates for a probe: at most `limit`, each with a cosine of at least `floor`, best first.
 
         Exact: ids and order are those of a float64 comparison with every template; ties by FaceId.
-        Raises ValueError where the probe's model is not the gallery's.
+        Raises ValueError where the probe's model is not the gallery's, GalleryGone.
         """
         if probe.embedding.model != gallery.model:
             raise ValueError(f"{gallery.collection_id} holds templates of {gallery.model}")
@@ -48,20 +53,34 @@ class Galleries:
             faces = store.by_rows(connection, gallery, [row for row, _ in found])
         return tuple(Candidate(faces[row], score) for row, score in found if row in faces)
 
+    def refresh(self, gallery: Gallery) -> None:
+        """Bring a gallery's index up to date now: what was deleted leaves memory."""
+        with self._lock:
+            index = self._indexes.get((gallery.number, gallery.model))
+        if index is not None:
+            with suppress(GalleryGone):
+                self._update(gallery, index)
+
+    def lose(self, gallery: Gallery) -> None:
+        """Let go of every index of a gallery that is gone or changed its model, and wipe it."""
+        with self._lock:
+            gone = [key for key in self._indexes if key[0] == gallery.number]
+            indexes = [self._indexes.pop(key) for key in gone]
+        for index in indexes:
+            index.wipe()
+
     def _current(self, gallery: Gallery, dimension: int) -> Index:
         with self._lock:
             index = self._indexes.setdefault((gallery.number, gallery.model), Index(dimension))
-        with self._database.reading() as connection:
-            state = store.state(connection, gallery.number)
-            if state is None or state[1] != gallery.model:
-                self.lose(gallery)
-                return Index(dimension)
-            if state[0] > index.change:
-                news = store.changed_since(connection, gallery.number, index.change)
-                index.update(state[0], *news)
+        self._update(gallery, index)
         return index
 
-    def lose(self, gallery: Gallery) -> None:
-        """Let go of the index of a gallery that is gone, or was enrolled anew with another model."""
-        with self._lock:
-            self._indexes.pop((gallery.number, gallery.model), None)
+    def _update(self, gallery: Gallery, index: Index) -> None:
+        with self._database.reading() as connection:
+            state = store.state(connection, gallery.number)
+            current = state is not None and state[1] == gallery.model
+            if state is not None and current and state[0] > index.change:
+                index.update(state[0], *store.changed_since(connection, gallery.number, index.change))
+        if not current:
+            self.lose(gallery)
+            raise GalleryGone(gallery.collection_id)

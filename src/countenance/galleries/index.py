@@ -13,9 +13,8 @@ from countenance.types import Vector
 CHUNK = 32_768
 """Rows scored at once: their scores stay in the processor's cache."""
 
-SLACK = 1e-5
-"""How far a float32 dot product of unit vectors may lie from the float64 one, with room to spare:
-the error is below D * 2**-24, which is 8e-6 at D = 128 and never was above 3e-7 in tests/unit/galleries."""
+ROUNDING = 2.0**-23
+"""How far a float32 dot product of unit vectors may lie from the float64 one, for each dimension."""
 
 
 def cosines(vectors: Vector, probe: Vector) -> npt.NDArray[np.float64]:
@@ -36,6 +35,7 @@ class Index:
 
     def __init__(self, dimension: int) -> None:
         self.change = 0
+        self._slack = dimension * ROUNDING
         self._lock = threading.Lock()
         self._size = 0
         self._vectors: Vector = np.zeros((0, dimension), np.float32)
@@ -68,6 +68,14 @@ class Index:
                 self._drop(row)
             self.change = change
 
+    def wipe(self) -> None:
+        """Forget everything: no template stays in memory."""
+        with self._lock:
+            self._vectors[:] = 0
+            self._size = 0
+            self._where.clear()
+            self.change = 0
+
     def search(self, probe: Vector, limit: int, floor: float) -> list[tuple[int, float]]:
         """The `limit` rows nearest to a probe with a cosine of at least `floor`: (row, cosine), best first.
 
@@ -83,7 +91,7 @@ class Index:
 
     def _near(self, probe: Vector, limit: int, floor: float) -> npt.NDArray[np.intp]:
         """Every position float64 could place among the best `limit`; a running k-th best prunes chunks."""
-        bar = floor - SLACK
+        bar = floor - self._slack
         places: list[npt.NDArray[np.intp]] = []
         scores: list[Vector] = []
         for start in range(0, self._size, CHUNK):
@@ -93,7 +101,7 @@ class Index:
             scores.append(found[above])
             if sum(map(len, scores)) > 4 * limit:
                 every, at = np.concatenate(scores), np.concatenate(places)
-                bar = max(bar, float(np.partition(every, -limit)[-limit]) - 2 * SLACK)
+                bar = max(bar, float(np.partition(every, -limit)[-limit]) - 2 * self._slack)
                 places, scores = [at[every >= bar]], [every[every >= bar]]
         return np.concatenate(places) if places else np.zeros(0, np.intp)
 

@@ -80,8 +80,11 @@ def untag(connection: Connection, number: int, names: Iterable[str]) -> None:
 def enrol(connection: Connection, gallery: Gallery, templates: Sequence[Template]) -> list[Enrolled]:
     """Enrol templates in the order given and return what stands for each in the gallery.
 
-    The same image, external id and box again is the template that is there already.
+    The same image, external id and box again is the template that is there already. Raises ValueError
+    where a template is not of the gallery's model.
     """
+    if any(template.embedding.model != gallery.model for template in templates):
+        raise ValueError(f"{gallery.collection_id} takes templates of {gallery.model}")
     known = _of_images(connection, gallery, {template.image_id for template in templates})
     change = _advance(connection, gallery.number)
     answer, rows = [], []
@@ -112,44 +115,37 @@ def of_photo(connection: Connection, gallery: Gallery, image_id: str, external: 
     return [face for _, face in _select(connection, gallery.model, where, None)]
 
 
-def renew(connection: Connection, gallery: Gallery, model: str, vectors: Mapping[str, Vector]) -> int:
-    """Keep another model's vectors, by FaceId, aside for a gallery; how many faces still lack one.
+def renew(
+    connection: Connection, gallery: Gallery, model: str, vectors: Mapping[str, Vector]
+) -> tuple[list[str], int]:
+    """Keep another model's vectors, by FaceId, aside for a gallery: the FaceIds that are there to keep one
+    for, and how many faces still lack one.
 
     At none the gallery changes over: every template is replaced, under the same FaceIds.
     """
-    here = faces.c.collection == gallery.number
-    for face_id, new in vectors.items():
-        number = sa.select(faces.c.number).where(here, faces.c.face_id == face_id).scalar_subquery()
+    numbers = _numbers(connection, gallery, list(vectors))
+    for face_id, number in numbers.items():
+        row = {"face": number, "collection": gallery.number, "model": model}
         connection.execute(renewals.delete().where(renewals.c.face == number))
-        connection.execute(
-            renewals.insert().values(face=number, collection=gallery.number, model=model, vector=_bytes(new))
-        )
+        connection.execute(renewals.insert().values(vector=_bytes(vectors[face_id]), **row))
+    here = faces.c.collection == gallery.number
     new_vector = sa.select(renewals.c.vector).where(
         renewals.c.face == faces.c.number, renewals.c.model == model
     )
-    lacking = sa.select(sa.func.count()).where(here, ~new_vector.exists())
+    lacking = sa.select(sa.func.count()).select_from(faces).where(here, ~new_vector.exists())
     if left := int(connection.execute(lacking).scalar_one()):
-        return left
+        return list(numbers), left
     change = _advance(connection, gallery.number)
     connection.execute(faces.update().where(here).values(vector=new_vector.scalar_subquery(), change=change))
     connection.execute(renewals.delete().where(renewals.c.collection == gallery.number))
     owner = collections.c.number == gallery.number
     connection.execute(collections.update().where(owner).values(model=model))
-    return 0
+    return list(numbers), 0
 
 
 def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[str]:
     """Delete templates; the FaceIds that were there, in the order given."""
-    rows = {}
-    for some in _chunks(face_ids):
-        query = sa.select(faces.c.number, faces.c.face_id)
-        here = faces.c.collection == gallery.number
-        rows.update(
-            {
-                row.face_id: row.number
-                for row in connection.execute(query.where(here, faces.c.face_id.in_(some)))
-            }
-        )
+    rows = _numbers(connection, gallery, face_ids)
     if rows:
         change = _advance(connection, gallery.number)
         for gone in _chunks(list(rows.values())):
@@ -213,6 +209,16 @@ def changed_since(
         [row.vector for row in rows],
         [row.face for row in connection.execute(gone)],
     )
+
+
+def _numbers(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> dict[str, int]:
+    """Rows by FaceId, of those that are there."""
+    found = {}
+    query = sa.select(faces.c.number, faces.c.face_id).where(faces.c.collection == gallery.number)
+    for some in _chunks(face_ids):
+        rows = connection.execute(query.where(faces.c.face_id.in_(some)))
+        found.update({row.face_id: row.number for row in rows})
+    return found
 
 
 def _advance(connection: Connection, number: int) -> int:

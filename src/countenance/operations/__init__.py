@@ -68,10 +68,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What to write, and whether it erases templates (their bytes must then leave every file)."""
+    """What to write.
+
+    erases: templates are deleted, so their bytes must leave every file. after: what to do in memory once
+    the write is durable.
+    """
 
     write: Callable[[Connection], Done]
     erases: bool = False
+    after: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ def index_faces(call: Call, tools: Tools) -> Commit:
         return render.face_detail(sighting.face, sighting.description, every=every)
 
     def write(connection: Connection) -> Done:
-        enrolled = store.enrol(connection, still(connection, call), templates)
+        current = still(connection, call)
+        same_model(current, tools)
+        enrolled = store.enrol(connection, current, templates)
         records = [
             {"Face": render.enrolled_face(face), "FaceDetail": detail(sighting)}
             for face, sighting in zip(enrolled, used, strict=True)
@@ -80,8 +82,8 @@ def list_faces(call: Call, tools: Tools) -> Done:
 
 
 def delete_faces(call: Call, tools: Tools) -> Commit:
-    """Delete templates and every byte of them in database, log and memory."""
-    present(call)
+    """Delete templates and every byte of them in the database, its log and this process."""
+    gallery = present(call)
     asked = list(dict.fromkeys(call.request["FaceIds"]))
 
     def write(connection: Connection) -> Done:
@@ -90,7 +92,7 @@ def delete_faces(call: Call, tools: Tools) -> Commit:
         failures = [{"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in missing]
         return Done({"DeletedFaces": gone, "UnsuccessfulFaceDeletions": failures})
 
-    return Commit(write, erases=True)
+    return Commit(write, erases=True, after=lambda: tools.galleries.refresh(gallery))
 
 
 def list_users(call: Call, tools: Tools) -> Done:
@@ -118,22 +120,24 @@ def renew_faces(call: Call, tools: Tools) -> Commit:
     }
 
     def write(connection: Connection) -> Done:
-        current = still(connection, call)
-        changed = current.model == tools.vision.model
-        left = 0 if changed else store.renew(connection, current, tools.vision.model, vectors)
-        model = current.model if left else tools.vision.model
-        return Done({"RenewedFaces": list(vectors), "RemainingFaces": left, "FaceModelVersion": model})
+        current, runs = still(connection, call), tools.vision.model
+        if current.model == runs:
+            return Done({"RenewedFaces": [], "RemainingFaces": 0, "FaceModelVersion": runs})
+        renewed, left = store.renew(connection, current, runs, vectors)
+        model = current.model if left else runs
+        return Done({"RenewedFaces": renewed, "RemainingFaces": left, "FaceModelVersion": model})
 
-    return Commit(write, erases=True)
+    return Commit(write, erases=True, after=lambda: tools.galleries.lose(gallery))
 
 
 def _same_boxes(known: Sequence[Enrolled], seen: Sequence[Face]) -> list[tuple[Enrolled, Face]]:
-    """Each enrolled face with the seen one whose box overlaps its own best, by half or more."""
-    pairs = []
+    """Each enrolled face with the seen one whose box overlaps its own best, by half or more; none twice."""
+    pairs, left = [], list(seen)
     for enrolled in known:
-        best = max(seen, key=lambda face: face.box.overlap(enrolled.box), default=None)
+        best = max(left, key=lambda face: face.box.overlap(enrolled.box), default=None)
         if best is not None and best.box.overlap(enrolled.box) >= 0.5:
             pairs.append((enrolled, best))
+            left.remove(best)
     return pairs
 
 

@@ -96,10 +96,9 @@ def delete_collection(call: Call, tools: Tools) -> Commit:
 
     def write(connection: Connection) -> Done:
         store.delete(connection, still(connection, call))
-        tools.galleries.lose(gallery)
         return Done({"StatusCode": 200})
 
-    return Commit(write, erases=True)
+    return Commit(write, erases=True, after=lambda: tools.galleries.lose(gallery))
 
 
 def tag_resource(call: Call, tools: Tools) -> Commit:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from countenance.errors import InvalidParameter
-from countenance.galleries import store
+from countenance.errors import InvalidParameter, ResourceNotFound
+from countenance.galleries import GalleryGone, store
 from countenance.operations import Call, Done, Operation, Tools, always, photos, render
 from countenance.operations.enrolment import same_model
 from countenance.operations.galleries import population, present
@@ -15,7 +15,7 @@ MOST = 80
 """Candidates where the call sets no MaxFaces. AWS documents none."""
 
 
-HAIR = 1e-6
+HAIR = 1e-5
 """Cosine below a threshold's that is still looked at: rounding Similarity may lift it over."""
 
 
@@ -54,7 +54,10 @@ def _identify(
 ) -> Sequence[Candidate]:
     calibration = tools.vision.calibration(population(gallery))
     floor = calibration.cosine(call.request["FaceMatchThreshold"]) - HAIR
-    return tools.galleries.identify(gallery, Probe(probe), call.request["MaxFaces"] + one_more, floor)
+    try:
+        return tools.galleries.identify(gallery, Probe(probe), call.request["MaxFaces"] + one_more, floor)
+    except GalleryGone:  # an empty list would be a false "nobody"
+        raise ResourceNotFound(f"The collection id: {gallery.collection_id} does not exist") from None
 
 
 def _answer(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from countenance.database import Database
-from countenance.galleries import Galleries, store, verify
+from countenance.galleries import Galleries, GalleryGone, store, verify
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
@@ -46,7 +47,9 @@ def enrol(database: Database, gallery: Gallery, *templates: Template) -> list[En
 
 
 def forget(database: Database, gallery: Gallery, *face_ids: str) -> list[str]:
-    return database.write(lambda connection: store.forget(connection, gallery, face_ids), erases=True)
+    gone = database.write(lambda connection: store.forget(connection, gallery, face_ids))
+    assert database.scrub()
+    return gone
 
 
 def test_a_gallery_is_its_accounts(database: Database, gallery: Gallery) -> None:
@@ -128,13 +131,16 @@ def test_no_byte_of_a_deleted_gallery_is_left_on_disk(
 ) -> None:
     gone = [template(n) for n in range(50)]
     enrol(database, gallery, *gone)
-    database.write(lambda connection: store.delete(connection, gallery), erases=True)
+    database.write(lambda connection: store.delete(connection, gallery))
+    assert database.scrub()
     left = everything(tmp_path)
     assert not [t for t in gone if t.embedding.vector.tobytes() in left or t.face_id.encode() in left]
 
 
 def renew(database: Database, gallery: Gallery, **vectors: Vector) -> int:
-    return database.write(lambda connection: store.renew(connection, gallery, "m2", vectors), erases=True)
+    _, left = database.write(lambda connection: store.renew(connection, gallery, "m2", vectors))
+    assert database.scrub()
+    return left
 
 
 def test_renewal_waits_for_every_face_and_keeps_their_ids(
@@ -168,6 +174,45 @@ def test_a_face_deleted_during_renewal_leaves_nothing_and_holds_nothing_up(
     forget(database, gallery, face.face_id)
     assert new.tobytes() not in everything(tmp_path)
     assert renew(database, gallery, **{second.face_id: vector()}) == 0
+
+
+def test_a_face_that_is_gone_is_not_renewed_as_another(database: Database, gallery: Gallery) -> None:
+    [one, two, gone] = enrol(database, gallery, template(1), template(2), template(3))
+    forget(database, gallery, gone.face_id)
+    renew(database, gallery, **{one.face_id: vector()})
+    renewed, left = database.write(
+        lambda connection: store.renew(connection, gallery, "m2", {gone.face_id: vector()})
+    )
+    assert (renewed, left) == ([], 1)
+    assert renew(database, gallery, **{two.face_id: vector()}) == 0
+
+
+def test_a_template_of_another_model_is_not_enrolled(database: Database, gallery: Gallery) -> None:
+    stranger = dataclasses.replace(template(), embedding=Embedding(vector(), "m2"))
+    with pytest.raises(ValueError, match="takes templates of m"):
+        enrol(database, gallery, stranger)
+
+
+def test_what_is_deleted_leaves_memory(database: Database, gallery: Gallery) -> None:
+    galleries, mine = Galleries(database), template()
+    [face] = enrol(database, gallery, mine)
+    galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
+    [index] = galleries._indexes.values()
+    assert mine.embedding.vector.tobytes() in index._vectors.tobytes()
+    forget(database, gallery, face.face_id)
+    galleries.refresh(gallery)
+    assert mine.embedding.vector.tobytes() not in index._vectors.tobytes()
+    enrol(database, gallery, mine)
+    galleries.refresh(gallery)
+    galleries.lose(gallery)
+    assert mine.embedding.vector.tobytes() not in index._vectors.tobytes()
+
+
+def test_a_gallery_that_is_gone_is_no_empty_list(database: Database, gallery: Gallery) -> None:
+    galleries, mine = Galleries(database), template()
+    database.write(lambda connection: store.delete(connection, gallery))
+    with pytest.raises(GalleryGone):
+        galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
 
 
 def test_embeddings_of_two_models_are_never_compared() -> None:
