@@ -15,6 +15,7 @@ import base64
 import dataclasses
 import datetime as dt
 import logging
+import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -171,11 +172,16 @@ class Gate:
                     action=action,
                     operation=call.operation,
                     collection=collection,
-                    threshold=operation.threshold(call.request),
+                    threshold=self._threshold(call),
                 )
                 for action in operation.actions(call.request)
             ]
         )
+
+    def _threshold(self, call: Call) -> float | None:
+        """The Similarity asked for, to four places; rounded down, never to claim more than was used."""
+        asked = self.operations[call.operation].threshold(call.request)
+        return None if asked is None else math.floor(asked * 10_000) / 10_000
 
     def _record(self, call: Call, decision: Decision, request_id: str) -> Recorded:
         """The decision, durable before any work; a refusal's outcome goes with it."""
@@ -196,7 +202,7 @@ class Gate:
                 model=self.tools.vision.model,
                 collection=operation.collection(call.request, call.caller),
                 size=call.gallery.size if call.gallery else None,
-                threshold=operation.threshold(call.request),
+                threshold=self._threshold(call),
             )
             written = self.ledger.append(connection, entry)
             connection.execute(open_calls.insert(), {"decision": written.seq, "process": self.process})

@@ -19,7 +19,7 @@ class Settings:
     """A home and how it is run. Every field but `home` is a line an operator may write in settings.toml.
 
     database: an SQLAlchemy URL; empty means the SQLite file in the home.
-    packs: the policy packs in force, by name.
+    packs: the policy packs in force: those that ship by name, others by the whole path of their folder.
     embedder: the card of the model that makes templates; after a change `countenance reindex` renews a
     collection from its photos.
     s3_endpoint: the URL of an S3 service for `S3Object`; empty means a bucket is a folder in `buckets`.

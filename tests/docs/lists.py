@@ -42,7 +42,8 @@ SENTENCES: Mapping[str, str] = {
     "Validation": "N validation errors detected: Value 'V' at 'member' failed to satisfy constraint: ...",
     "Serialization": "often empty; else what was found where it was not expected",
     "UnknownOperation": "empty",
-    "RequestEntityTooLarge": "says how large a body may be, or that it came too slowly",
+    "RequestEntityTooLarge": "says how large a body may be",
+    "RequestTimeout": "says how long a body may take",
     "IncompleteSignature": "says which part of the Authorization header is missing or malformed",
 }
 """The text of errors that have no fixed sentence."""
@@ -68,7 +69,8 @@ ADVICE: Mapping[str, str] = {
     "Validation": "Correct the member it names. It is AWS's own limit, pattern or list of values.",
     "Serialization": "Send a JSON object with the types of the API; images in base64 once, not twice.",
     "UnknownOperation": "Set `X-Amz-Target: RekognitionService.OPERATION`, spelt as AWS spells it.",
-    "RequestEntityTooLarge": "Send images of at most 5 MiB, two at most, within a minute.",
+    "RequestEntityTooLarge": "Send images of at most 5 MiB, two at most.",
+    "RequestTimeout": "Send it again, over a better line or as a smaller picture.",
     "MissingAuthenticationToken": "Sign the request. There is no anonymous mode.",
     "IncompleteSignature": "Let an AWS SDK sign, or mend the part it names. A header was perhaps sent twice.",
     "UnrecognizedClient": "The access key is unknown here or revoked, or a session token was sent. "

@@ -233,6 +233,12 @@ def test_the_ledger_holds_nothing_of_a_face(house: House) -> None:
     assert house.caller.key not in text
 
 
+def test_the_recorded_threshold_is_never_higher_than_the_one_used(house: House) -> None:
+    furnished(house)
+    house.call("SearchFacesByImage", CollectionId="people", Image=IMAGE, FaceMatchThreshold=79.99999)
+    assert house.entries()[-2]["threshold"] == "79.9999"
+
+
 def test_the_decision_is_dated_in_utc(house: House) -> None:
     house.call("ListCollections").result()
     when = dt.datetime.fromisoformat(house.entries()[0]["time"])

@@ -7,8 +7,6 @@ from countenance.errors import InvalidParameter
 from countenance.operations import Call, Done, Operation, Request, Tools, always, photos, render
 from countenance.types import Action
 
-ADULTS = "adults"
-
 
 def detect_faces(call: Call, tools: Tools) -> Done:
     """Every face of a photo, largest first, at most the hundred largest."""
@@ -28,13 +26,13 @@ def compare_faces(call: Call, tools: Tools) -> Done:
         missing = "SourceImage" if face is None else "TargetImage"
         raise InvalidParameter(detail=f"no face was found in {missing}")
     [probe] = tools.vision.embed(source, [face])
-    calibration = tools.vision.calibration(ADULTS)
+    calibration = tools.vision.calibration()
     matched: list[render.Shape] = []
     unmatched: list[render.Shape] = []
     others = tools.vision.embed(target, [s.face for s in seen])
     for sighting, other in zip(seen, others, strict=True):
         similarity = render.similarity(calibration.similarity(galleries.verify(probe, other)))
-        shape = render.compared_face(sighting.face, sighting.description)
+        shape = render.face_detail(sighting.face, sighting.description)
         if similarity >= request["SimilarityThreshold"]:
             matched.append({"Similarity": similarity, "Face": shape})
         else:
@@ -48,7 +46,8 @@ def compare_faces(call: Call, tools: Tools) -> Done:
         "FaceMatches": matched,
         "UnmatchedFaces": unmatched,
     }
-    return Done(answer, len(matched), matched[0]["Similarity"] if matched else None)
+    top = matched[0]["Similarity"] if matched else None
+    return Done(answer, len(matched), top, render.provenance(tools.vision.model, calibration))
 
 
 def _detect_actions(request: Request) -> tuple[Action, ...]:

@@ -17,6 +17,7 @@ from countenance.errors import (
 from countenance.galleries import store
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always, pages, render
 from countenance.types import Action, Caller, Gallery
+from countenance.vision.calibration import ADULTS
 
 SUBJECTS = "countenance:subjects"
 """The tag that names the population whose calibration a collection's Similarity uses."""
@@ -42,7 +43,7 @@ def still(connection: Connection, call: Call) -> Gallery:
 
 
 def population(gallery: Gallery) -> str:
-    return gallery.tags.get(SUBJECTS, "adults")
+    return gallery.tags.get(SUBJECTS, ADULTS)
 
 
 def create_collection(call: Call, tools: Tools) -> Commit:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from countenance.types import Box, Description, Enrolled, Face, Gallery, Pose, Quality
+from countenance.vision.calibration import Calibration
 
 Shape = dict[str, Any]
 
@@ -17,6 +18,12 @@ def similarity(percent: float) -> float:
     """Similarity to a hundred-thousandth: float32 puts the cosine of equal faces a hair below 1, and they
     are to read 100."""
     return round(percent, 5)
+
+
+def provenance(model: str, calibration: Calibration) -> Mapping[str, str]:
+    """What AWS's shapes have no room for: whose scale a Similarity is on, and how far it was measured."""
+    reach = f"{calibration.measured_percent:.1f}"
+    return {"x-countenance-calibration": f"{model}/{calibration.population}; measured-to={reach}"}
 
 
 def bounding_box(box: Box) -> Shape:
@@ -46,10 +53,6 @@ def face_detail(face: Face, description: Description, *, every: bool = False) ->
         "Quality": quality(description.quality),
         "Confidence": face.confidence,
     }
-
-
-def compared_face(face: Face, description: Description) -> Shape:
-    return face_detail(face, description)
 
 
 def enrolled_face(face: Enrolled) -> Shape:

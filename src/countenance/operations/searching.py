@@ -67,8 +67,7 @@ def _answer(
     found: Sequence[Candidate],
     searched: render.Shape,
 ) -> Done:
-    subjects = population(gallery)
-    calibration = tools.vision.calibration(subjects)
+    calibration = tools.vision.calibration(population(gallery))
     matches: list[render.Shape] = []
     for candidate in found[: call.request["MaxFaces"]]:
         similarity = render.similarity(calibration.similarity(candidate.score))
@@ -78,7 +77,7 @@ def _answer(
         {**searched, "FaceMatches": matches, "FaceModelVersion": gallery.model},
         candidates=len(matches),
         top=matches[0]["Similarity"] if matches else None,
-        notes={"x-countenance-calibration": f"{gallery.model}/{subjects}"},
+        notes=render.provenance(gallery.model, calibration),
     )
 
 

@@ -60,8 +60,15 @@ class Pack:
 
 
 def folder_of(name: str | Path) -> Path:
-    """A pack by its folder, or by name where it ships with Countenance."""
-    return name if isinstance(name, Path) else HERE / "packs" / name
+    """A pack by its folder, or by name where it ships with Countenance. Raises PolicyError."""
+    folder = HERE / "packs" / name  # which is `name` itself where that is a whole path
+    if not folder.is_dir():
+        shipped = ", ".join(sorted(path.name for path in (HERE / "packs").iterdir()))
+        raise PolicyError(
+            f"there is no pack {str(name)!r}: {shipped} comes with Countenance; name one of your own by the "
+            "whole path of its folder"
+        )
+    return folder
 
 
 def read_schema() -> cedarpy.Schema:

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 from countenance.errors import ModelError
 from countenance.types import Description, Embedding, Face, Image
 from countenance.vision import zoo
-from countenance.vision.calibration import Calibration
+from countenance.vision.calibration import ADULTS, Calibration
 from countenance.vision.landmarks import MediaPipeLandmarks
 from countenance.vision.sface import SFace
 from countenance.vision.yunet import YuNet
@@ -105,7 +105,7 @@ class Vision:
         """Where each face lies in the embedding model's space, in order."""
         return self.embedder.embed(image, faces)
 
-    def calibration(self, population: str = "adults") -> Calibration:
+    def calibration(self, population: str = ADULTS) -> Calibration:
         """What the embedding model's cosines mean in a population. Raises ModelError."""
         known = self.embedder.card.calibrations
         if population not in known:

@@ -20,6 +20,9 @@ import numpy as np
 
 from countenance.errors import ModelError
 
+# Whose scale holds where nothing says whom a collection shows.
+ADULTS: Final = "adults"
+
 # (log10 FMR, Similarity), rarest last. The design's scale; 40 = every comparison is a false match.
 SCALE: Final = ((0.0, 40.0), (-4.0, 80.0), (-5.0, 90.0), (-6.0, 95.0), (-7.0, 99.0))
 
@@ -71,9 +74,14 @@ class Calibration:
         """The cosine [-1, 1] of a percent [0, 100]; the exact inverse of similarity()."""
         return float(np.interp(similarity, self._percents, self._cosines))
 
+    @property
+    def measured_percent(self) -> float:
+        """The percent up to which at least 30 measured impostor errors stand behind the scale."""
+        return _percent(self.measured_to)
+
     def extrapolated(self, similarity: float) -> bool:
         """Whether fewer than 30 measured impostor errors stand behind this percent."""
-        return similarity > _percent(self.measured_to)
+        return similarity > self.measured_percent
 
 
 def _to_the_end(points: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
