@@ -21,13 +21,11 @@ FULL = curve(((0.0, -0.2), (0.2, -1.5), (0.45, -4.0), (0.5, -4.7), (0.6, -7.5)))
 
 @st.composite
 def calibrations(draw: st.DrawFn) -> Calibration:
-    """Curves whose cosine rises by .02 to .12 a decade: each ends before cosine 1."""
-    cosine, rate = draw(st.floats(-0.5, 0)), draw(st.floats(-1, 0))
-    points = [(cosine, rate)]
+    """Curves as steep as models' are: at least twelve decades over a cosine of 1."""
+    points = [(draw(st.floats(-0.5, 0.2)), draw(st.floats(-5, 0)))]
     for _ in range(draw(st.integers(1, 5))):
-        fall = draw(st.floats(0.3, 2))
-        cosine, rate = cosine + fall * draw(st.floats(0.02, 0.12)), rate - fall
-        points.append((cosine, rate))
+        cosine, rate = points[-1]
+        points.append((cosine + draw(st.floats(0.02, 0.1)), rate - draw(st.floats(1.2, 3))))
     return curve(tuple(points))
 
 
