@@ -41,12 +41,13 @@ class Bar:
         return tuple(reason for reason, fails in tests.items() if fails)
 
 
+# `python bench/quality.py` prints how many faces of a set each level passes (docs/numbers-speed.md).
 BARS: Mapping[str, Bar | None] = {
     "NONE": None,
-    "AUTO": Bar(confidence=70, pixels=24, brightness=8, sharpness=3, turn=75),
-    "LOW": Bar(confidence=70, pixels=24, brightness=8, sharpness=3, turn=75),
-    "MEDIUM": Bar(confidence=80, pixels=48, brightness=15, sharpness=8, turn=55),
-    "HIGH": Bar(confidence=88, pixels=80, brightness=25, sharpness=15, turn=35),
+    "AUTO": Bar(confidence=65, pixels=24, brightness=10, sharpness=10, turn=75),
+    "LOW": Bar(confidence=65, pixels=24, brightness=10, sharpness=10, turn=75),
+    "MEDIUM": Bar(confidence=80, pixels=48, brightness=20, sharpness=40, turn=50),
+    "HIGH": Bar(confidence=88, pixels=80, brightness=30, sharpness=65, turn=35),
 }
 
 
