@@ -26,7 +26,7 @@ from countenance.vision.images import decode
 
 Cell = str | int | float | Rate
 Progress = Callable[[str, int, int], None]
-RATES: Final = (1e-2, 1e-3, 1e-4, 1e-5)
+RATES: Final = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 PERCENTS: Final = (80, 90, 95, 99)
 
 
