@@ -31,6 +31,9 @@ class Landmarker(Protocol):
     def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Description, ...]:
         """One description per face, in order."""
 
+    def placed(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """The faces with their five points where a closer look puts them, in order."""
+
 
 class Embedder(Protocol):
     """Places faces in a model's space."""
@@ -103,7 +106,7 @@ class Vision:
 
     def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
         """Where each face lies in the embedding model's space, in order."""
-        return self.embedder.embed(image, faces)
+        return self.embedder.embed(image, self.landmarker.placed(image, faces))
 
     def calibration(self, population: str = ADULTS) -> Calibration:
         """What the embedding model's cosines mean in a population. Raises ModelError."""
