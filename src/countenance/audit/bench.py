@@ -21,6 +21,7 @@ from countenance.audit.impostors import impostors
 from countenance.audit.metrics import Rate
 from countenance.audit.sets import Photo
 from countenance.types import Box, Vector
+from countenance.vision import Vision
 from countenance.vision.calibration import Calibration
 from countenance.vision.images import decode
 
@@ -47,6 +48,11 @@ class Bench:
     data: Path
     embedder: Embedder
     progress: Progress
+
+    @classmethod
+    def open(cls, data: Path, cache: Path | None, progress: Progress) -> Bench:
+        """With the senses as they are loaded by default. cache: see Embedder."""
+        return cls(data, Embedder(Vision.load(), cache), progress)
 
     def look(self, name: str, photos: Sequence[Photo], choose: Choice) -> tuple[list[Photo], Vector, int]:
         """(photos with a face, their embeddings, how many had none)."""

@@ -13,11 +13,9 @@ from rich.progress import Progress, TaskID
 from countenance.audit import bench as questions
 from countenance.audit import similarity
 from countenance.audit.bench import Bench, Cell, Table
-from countenance.audit.embedding import Embedder
 from countenance.audit.metrics import Rate
 from countenance.cli import terminal
 from countenance.errors import DataError
-from countenance.vision import Vision
 
 data_option = click.option(
     "--data",
@@ -80,7 +78,7 @@ def _bench(data: Path, cache: Path | None, bar: Progress) -> Bench:
             tasks[what] = bar.add_task(what, total=of)
         bar.update(tasks[what], completed=done)
 
-    return Bench(data, Embedder(Vision.load(), cache), progress)
+    return Bench.open(data, cache, progress)
 
 
 def _show(command: str, tables: list[Table], *, as_json: bool, markdown: bool) -> None:
