@@ -242,9 +242,10 @@ def _pixels(file: Pillow.Image, working: int) -> Pixels:
     rows = max(1, _STRIP // (file.width * shrink))
     for top in range(0, height, rows):
         bottom = min(file.height, (top + rows) * shrink)
-        strip = file.crop((0, top * shrink, file.width, bottom))
+        strip = file.crop((0, top * shrink, file.width, bottom)) if rows < height else file
         with _sound(_BROKEN):  # a palette or a transparency that does not fit
-            pixels[top : top + rows] = np.asarray(_rgb(strip).reduce(shrink))
+            strip = _rgb(strip)
+            pixels[top : top + rows] = np.asarray(strip.reduce(shrink) if shrink > 1 else strip)
     file.close()  # its buffer, before the last copy is made
     scale = working / max(width, height)
     if scale >= 1:
@@ -263,7 +264,7 @@ def _rgb(strip: Pillow.Image) -> Pillow.Image:
         ground = Pillow.new("RGB", clear.size, "white")
         ground.paste(clear, mask=clear)
         return ground
-    return strip.convert("RGB")
+    return strip if strip.mode == "RGB" else strip.convert("RGB")
 
 
 def _orientation(exif: bytes) -> int:

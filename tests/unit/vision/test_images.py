@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import struct
+import subprocess
+import sys
+import threading
+import time
 import tracemalloc
 import zlib
 
@@ -14,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
-from countenance.errors import AwsError, ImageTooLarge, InvalidImageFormat, InvalidParameter
+from countenance.errors import AwsError, ImageTooLarge, InvalidImageFormat, InvalidParameter, Throttling
+from countenance.vision import images
 from countenance.vision.images import Limits, decode
 
 # A picture whose four corners differ, so that every turn and flip can be told.
@@ -43,15 +49,20 @@ def assert_upright(pixels: np.ndarray, tolerance: int = 12) -> None:
         assert np.abs(inside.astype(int) - COLOURS[name]).max() <= tolerance, name
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def drawn(width: int, height: int, rows: bytes, *before: bytes, depth: int = 8, colour: int = 2) -> bytes:
+    """A PNG made by hand. rows: unpacked, each with its filter's byte. before: chunks before the pixels."""
+    ihdr = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    parts = (chunk(b"IHDR", ihdr), *before, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def header(width: int, height: int) -> bytes:
     """A PNG that claims a size and holds almost nothing."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = (chunk(b"IHDR", ihdr), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    return drawn(width, height, bytes(100))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -86,6 +97,39 @@ def test_every_orientation_is_applied(orientation: int, order: str, kind: str) -
 )
 def test_junk_metadata_does_not_spoil_a_picture(junk: bytes) -> None:
     assert_upright(decode(encoded(scene(), "JPEG", quality=95, exif=junk)).pixels)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        struct.pack("<HHHII", 1, 0x011A, 5, 1, 9_999),  # a resolution that lies outside: Pillow warns of it
+        struct.pack("<HHHII", 9, 0x0112, 7, 2**31, 6),  # an orientation of an odd kind, in a cut directory
+        struct.pack("<HHHII", 1, 0x0112, 3, 1, 99),  # a ninety-ninth orientation
+    ],
+)
+def test_damaged_exif_neither_raises_nor_warns(entries: bytes) -> None:
+    """pytest makes errors of warnings."""
+    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00" + entries
+    for kind in ("JPEG", "PNG"):
+        assert_upright(decode(encoded(scene(), kind, exif=exif)).pixels, tolerance=30)
+
+
+@pytest.mark.parametrize("name", ["exif", "transparency", "interlace", "gamma", "icc_profile", "bbox"])
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt"])
+def test_text_in_a_png_is_only_text(name: str, kind: str) -> None:
+    """Pillow keeps text and what it knows of the picture in one dict, under names the file chooses."""
+    text = PngImagePlugin.PngInfo()
+    if kind == "iTXt":
+        text.add_itxt(name, "hello")
+    else:
+        text.add_text(name, "hello", zip=kind == "zTXt")
+    assert_upright(decode(encoded(scene(), pnginfo=text)).pixels)
+
+
+def test_a_damaged_animation_shows_the_still_picture() -> None:
+    rows = (b"\x00" + b"\xff\x00\x00" * 90) * 90
+    for count in (b"", bytes(8), b"\xff" * 8):
+        assert (decode(drawn(90, 90, rows, chunk(b"acTL", count))).pixels == (255, 0, 0)).all()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "YCbCr"])
@@ -126,6 +170,22 @@ def test_what_is_transparent_shows_white(mode: str) -> None:
     else:
         data = encoded(Pillow.new("RGB", (100, 100), (9, 9, 9)), transparency=(9, 9, 9))
     assert (decode(data).pixels == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "I;16"])
+def test_strips_leave_no_seam(mode: str) -> None:
+    """2.4 megapixels are three strips."""
+    ramp = np.add.outer(np.arange(1200), np.arange(2000)) * 255 // 3198
+    grey = ramp.astype(np.uint8)
+    if mode == "I;16":
+        picture, expected = Pillow.fromarray(ramp.astype(np.uint16) * 257), grey
+    elif mode == "RGBA":
+        picture = Pillow.fromarray(np.dstack([np.zeros((1200, 2000, 3), np.uint8), grey]))
+        expected = 255 - grey  # black on white, ever less clear
+    else:
+        picture, expected = Pillow.fromarray(grey).convert(mode), grey
+    pixels = decode(encoded(picture, compress_level=1)).pixels
+    assert np.abs(pixels[..., 1].astype(int) - expected).max() <= (8 if mode == "P" else 1)
 
 
 def test_half_transparent_is_half_white() -> None:
@@ -175,6 +235,90 @@ def test_a_truncated_photo_is_refused(hopper_jpeg: bytes) -> None:
     for share in (0.05, 0.5, 0.9, 0.99):
         with pytest.raises(InvalidImageFormat, match="truncated"):
             decode(hopper_jpeg[: int(len(hopper_jpeg) * share)])
+
+
+def test_a_png_that_lacks_rows_is_refused() -> None:
+    row = b"\x00" + b"\x09\x08\x07" * 90
+    with pytest.raises(InvalidImageFormat, match="fewer rows"):
+        decode(drawn(90, 90, row * 89))
+    assert (decode(drawn(90, 90, row * 90)).pixels == (9, 8, 7)).all()
+
+
+def test_a_png_whose_last_row_is_black_is_whole() -> None:
+    rows = (b"\x00" + b"\x09\x08\x07" * 90) * 89 + bytes(271)
+    assert decode(drawn(90, 90, rows)).pixels[-2:, 0, 0].tolist() == [9, 0]
+
+
+def test_a_palette_picture_without_palette_is_refused() -> None:
+    """Pillow asserts that there is one."""
+    with pytest.raises(InvalidImageFormat, match="no palette"):
+        decode(drawn(90, 90, (b"\x00" + bytes(range(90))) * 90, colour=3))
+
+
+def test_a_damaged_jpeg_leaves_stderr_alone(hopper_jpeg: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """libjpeg's own way is to print "Corrupt JPEG data"; whoever sends one would fill the server's log."""
+    half = len(hopper_jpeg) // 2
+    decode(hopper_jpeg[:half] + b"\xff\xd9")  # an end mark, but too little before it: grey from there on
+    for junk in (b"\x00\xff\x33" * 50, b"\xff\xd3" * 9, bytes(range(256)) * 4):
+        try:
+            decode(hopper_jpeg[:half] + junk + hopper_jpeg[half + len(junk) :])
+        except InvalidImageFormat:
+            continue
+    assert capfd.readouterr() == ("", "")
+
+
+def seeds() -> list[bytes]:
+    """Every kind of picture the decoder knows, small and full of detail."""
+    noise = np.random.default_rng(0).integers(0, 255, (90, 100, 3), np.uint8)
+    picture = Pillow.fromarray(noise)
+    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00" + struct.pack("<HHHII", 1, 0x0112, 3, 1, 6)
+    pngs = [encoded(picture.convert(mode)) for mode in ("RGB", "L", "P", "RGBA", "LA", "1")]
+    pngs += [encoded(Pillow.fromarray(noise[..., 0].astype(np.uint16) * 257))]
+    pngs += [encoded(picture.convert("P"), transparency=bytes(range(200))), encoded(picture, exif=exif)]
+    jpegs = [encoded(picture.convert(mode), "JPEG", exif=exif) for mode in ("RGB", "L", "CMYK")]
+    return [*pngs, *jpegs, encoded(picture, "JPEG", progressive=True, exif=exif)]
+
+
+def mutated(whole: bytes, chance: random.Random) -> bytes:
+    """Some bytes changed, most of them early; at times cut. A PNG gets right checksums, to be read on."""
+    data = bytearray(whole)
+    for _ in range(chance.choice((1, 1, 2, 5, 20))):
+        place = chance.randrange(2, min(len(data), chance.choice((120, 700, len(data)))))
+        data[place] = chance.choice((0, 255, chance.randrange(256)))
+    if chance.random() < 0.2:
+        del data[chance.randrange(10, len(data)) :]
+    if data[:4] != b"\x89PNG":
+        return bytes(data)
+    fixed, at = data[:8], 8
+    while at + 12 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        fixed += chunk(bytes(data[at + 4 : at + 8]), bytes(data[at + 8 : at + 8 + size]))
+        at += 12 + size
+    return bytes(fixed)
+
+
+def test_thousands_of_damaged_pictures_give_a_picture_or_an_aws_error() -> None:
+    """Two hundred thousand have been tried once (other seeds); these run in seconds."""
+    chance, whole = random.Random(7), seeds()
+    seen = {"picture": 0, "InvalidImageFormatException": 0}
+    for _ in range(3_000):
+        data = mutated(chance.choice(whole), chance)
+        try:
+            pixels = decode(data, limits=Limits(largest=1_000)).pixels
+        except AwsError as refusal:
+            outcome = refusal.code
+        else:
+            assert pixels.dtype == np.uint8
+            assert pixels.shape[2] == 3
+            outcome = "picture"
+        seen[outcome] = seen.get(outcome, 0) + 1
+    assert set(seen) <= {
+        "picture",
+        "InvalidImageFormatException",
+        "InvalidParameterException",
+        "ImageTooLargeException",
+    }
+    assert min(seen["picture"], seen["InvalidImageFormatException"]) > 300
 
 
 @settings(max_examples=300, deadline=None)
@@ -229,6 +373,77 @@ def test_a_bomb_costs_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_a_png_too_small_for_what_it_claims_costs_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidImageFormat, match="cannot hold"):
+            decode(header(10_000, 10_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+MEASURE = """
+import resource, sys
+from countenance.vision.images import decode
+data = sys.stdin.buffer.read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decode(data)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is counted in KiB on Linux only")
+@pytest.mark.parametrize(
+    ("side", "colour", "bytes_held"), [(10_000, 3, 1), (6_000, 6, 4)], ids=["palette", "alpha"]
+)
+def test_beside_the_decoders_buffer_only_strips_are_held(side: int, colour: int, bytes_held: int) -> None:
+    """A palette of clear colours once took 1.8 GB, for a file of 95 KiB."""
+    palette = (chunk(b"PLTE", bytes(768)), chunk(b"tRNS", bytes(range(256)))) if colour == 3 else ()
+    rows = bytes((1 + side * bytes_held) * side)
+    data = drawn(side, side, rows, *palette, colour=colour)
+    told = subprocess.run([sys.executable, "-c", MEASURE], input=data, capture_output=True, check=True)
+    assert int(told.stdout) * 1024 < side * side * bytes_held + 200e6
+
+
+HEAVY = Limits(heavy=0)  # every picture is a heavy one
+
+
+def test_a_third_heavy_picture_is_told_to_slow_down_and_small_ones_pass() -> None:
+    data = encoded(scene())
+    done: list[bytes] = []
+    waiters = [
+        threading.Thread(target=lambda: done.append(decode(data, limits=HEAVY).digest)) for _ in range(2)
+    ]
+    with images._one_heavy:  # as if one were being decoded
+        for waiter in waiters:
+            waiter.start()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            if images._heavy_seats.acquire(blocking=False):
+                images._heavy_seats.release()
+                time.sleep(0.01)
+            else:
+                break
+        with pytest.raises(Throttling, match=r"^Slow down"):
+            decode(data, limits=HEAVY)
+        assert_upright(decode(data).pixels)
+        assert done == []
+    for waiter in waiters:
+        waiter.join(10)
+    assert len(done) == 2
+    assert_upright(decode(data, limits=HEAVY).pixels)
+
+
+def test_a_heavy_picture_that_is_damaged_gives_up_its_seat() -> None:
+    data = encoded(scene())
+    for _ in range(3):
+        with pytest.raises(InvalidImageFormat):
+            decode(data[: len(data) // 2], limits=HEAVY)
+    assert_upright(decode(data, limits=HEAVY).pixels)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
