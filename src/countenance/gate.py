@@ -137,13 +137,20 @@ class Gate:
         return Answer(200, ended.body, request_id, done.answer, None, ended.receipt, done.notes)
 
     def interrupt(self, alive: Callable[[str], bool]) -> int:
-        """Give every decision whose process is gone its `interrupted` entry; how many there were."""
+        """Give every decision whose process is gone its `interrupted` entry; how many there were.
+
+        The ledger says which they are: what the table of open calls says beyond that is forgotten.
+        """
 
         def write(connection: Connection) -> int:
-            left = [row for row in connection.execute(sa.select(open_calls)) if not alive(row.process)]
-            for row in left:
-                self._conclude(connection, row.decision, Result.INTERRUPTED)
-            return len(left)
+            left = [
+                row.decision for row in connection.execute(sa.select(open_calls)) if not alive(row.process)
+            ]
+            lost = self.ledger.unfinished(connection, left)
+            for decision in sorted(lost):
+                self._conclude(connection, decision, Result.INTERRUPTED)
+            connection.execute(open_calls.delete().where(open_calls.c.decision.in_(set(left) - lost)))
+            return len(lost)
 
         return self.database.write(write)
 

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import base64
+import dataclasses
 import datetime as dt
+import logging
 import os
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy.engine import Connection
 
 from countenance import settings as homes
 from countenance.aws import model, sigv4
 from countenance.aws.objects import Endpoint, Folders
-from countenance.database import Database
-from countenance.errors import AwsError, HomeError, UnrecognizedClient
+from countenance.database import Database, checkpoints
+from countenance.errors import AwsError, HomeError, LedgerError, StorageError, UnrecognizedClient
 from countenance.galleries import Galleries
 from countenance.gate import Answer, Gate
 from countenance.keys import Key, Keys, Organisation
-from countenance.ledger import Ledger, Verified, verification
-from countenance.ledger.checkpoint import verifier_key
+from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, verification
 from countenance.ledger.presence import Presence
+from countenance.ledger.verification import Snapshots
 from countenance.operations import Tools
 from countenance.policy import Policy
 from countenance.settings import Settings, write_private
 from countenance.types import Caller, OrganisationKind
 from countenance.vision import Vision
 
+LOG = logging.getLogger(__name__)
+
 
 def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+LOG_NAMES = "countenance.local"
+"""What the ledgers' names begin with where the operator chose none. The rest is random, so that the
+checkpoints of two homes cannot be taken for each other's."""
 
 
 class Vocabulary(NamedTuple):
@@ -45,29 +58,35 @@ class Vocabulary(NamedTuple):
 class Service:
     """A home at work. What it can do for a caller is one verb: `call`.
 
-    vision: the senses, where a test brings its own. Raises HomeError, ModelError or PolicyError where
-    the home, the weights or the packs are not sound.
+    vision: the senses, where a test brings its own. Raises HomeError, ModelError, PolicyError or
+    LedgerError where the home, the weights, the packs or the record are not sound.
     """
 
     def __init__(self, settings: Settings, vision: Vision | None = None) -> None:
         self.settings = settings
         self._keys = Keys(_secret(settings.master_key))
         policy = Policy.load(settings.packs)
-        signer = Ed25519PrivateKey.from_private_bytes(_secret(settings.ledger_key))
-        ledger = Ledger(signer, settings.log_name)
-        self._database = _database(settings)
-        self._database.before_commit(ledger.seal)
-        self._presence = Presence(settings.processes)
-        tools = Tools(
-            vision=vision or Vision.load(embedder=settings.embedder, threads=settings.threads or None),
-            galleries=Galleries(self._database),
-            database=self._database,
-            objects=Endpoint(settings.s3_endpoint) if settings.s3_endpoint else Folders(settings.buckets),
-            keys=self._keys,
-        )
-        self._gate = Gate(self._database, policy, ledger, tools, now, self._presence.name, settings.region)
-        self._gate.interrupt(self._presence.alive)
-        self._presence.tidy()
+        ledger = _ledger(settings)
+        with ExitStack() as undo:
+            self._database = _database(settings)
+            undo.callback(self._database.close)
+            self._database.before_commit(ledger.seal)
+            self._warn_of_unusable_keys()
+            self._presence = Presence(settings.processes)
+            undo.callback(self._presence.leave)
+            tools = Tools(
+                vision=vision or Vision.load(embedder=settings.embedder, threads=settings.threads or None),
+                galleries=Galleries(self._database),
+                database=self._database,
+                objects=Endpoint(settings.s3_endpoint) if settings.s3_endpoint else Folders(settings.buckets),
+                keys=self._keys,
+            )
+            self._gate = Gate(
+                self._database, policy, ledger, tools, now, self._presence.name, settings.region
+            )
+            self._gate.interrupt(self._presence.alive)
+            self._presence.tidy()
+            undo.pop_all()
 
     def call(self, target: str | None, body: bytes, caller: Caller) -> Answer:
         """One call through the door. target: `RekognitionService.<Operation>`. body: the JSON of the wire."""
@@ -99,6 +118,12 @@ class Service:
         with self._database.reading() as connection:
             return self._keys.find(connection, access_key_id)
 
+    def _warn_of_unusable_keys(self) -> None:
+        """Raises HomeError where no key in force can be used."""
+        with self._database.reading() as connection:
+            for key in self._keys.unusable(connection):
+                LOG.warning("key %s is refused: it or its organisation was changed in the database", key)
+
     def close(self) -> None:
         """Finish what was begun and let go of the home."""
         self._database.close()
@@ -125,33 +150,36 @@ def found(settings: Settings, name: str, kind: OrganisationKind, place: str, pur
     policy does not know the place or the purpose.
     """
     _check_words(settings, place, purpose)
+    if settings.log_name == Settings(home=settings.home).log_name:
+        settings = dataclasses.replace(settings, log_name=f"{LOG_NAMES}/{secrets.token_hex(6)}")
     homes.make(settings)
     write_private(settings.master_key, os.urandom(32))
     signer = Ed25519PrivateKey.generate()
     write_private(settings.ledger_key, signer.private_bytes_raw())
-    write_private(
-        settings.ledger_public_key, (verifier_key(settings.log_name, signer.public_key()) + "\n").encode()
-    )
+    public = checkpoint.verifier_key(settings.log_name, signer.public_key())
+    write_private(settings.ledger_public_key, f"{public}\n".encode())
     if not settings.database:
         write_private(settings.database_file, b"")
-    with _administered(settings) as (keys, database):
-        key, secret = database.write(
-            lambda connection: keys.issue(connection, keys.register(connection, name, kind, place), purpose)
-        )
+
+    def first(connection: Connection) -> tuple[Key, str]:
+        return office.issue(connection, office.register(connection, name, kind, place), purpose)
+
+    with _administered(settings) as office:
+        key, secret = office.database.write(first)
     write_private(settings.credentials, credentials(key, secret, settings.region).encode())
     return key
 
 
 def organisations(settings: Settings) -> list[Organisation]:
-    with _administered(settings) as (keys, database), database.reading() as connection:
-        return keys.organisations(connection)
+    with _administered(settings) as office, office.database.reading() as connection:
+        return office.keys.organisations(connection)
 
 
 def register(settings: Settings, name: str, kind: OrganisationKind, place: str) -> Organisation:
     """A further organisation. Raises HomeError where policy does not know the place."""
     _check_words(settings, place, None)
-    with _administered(settings) as (keys, database):
-        return database.write(lambda connection: keys.register(connection, name, kind, place))
+    with _administered(settings) as office:
+        return office.database.write(lambda connection: office.register(connection, name, kind, place))
 
 
 def issue(settings: Settings, organisation: Organisation, purpose: str | None) -> tuple[Key, str]:
@@ -160,34 +188,51 @@ def issue(settings: Settings, organisation: Organisation, purpose: str | None) -
     Raises HomeError where policy does not know the purpose.
     """
     _check_words(settings, organisation.place, purpose)
-    with _administered(settings) as (keys, database):
-        return database.write(lambda connection: keys.issue(connection, organisation, purpose))
+    with _administered(settings) as office:
+        return office.database.write(lambda connection: office.issue(connection, organisation, purpose))
 
 
 def issued(settings: Settings) -> list[Key]:
     """Every key of the home, revoked ones too, oldest first."""
-    with _administered(settings) as (keys, database), database.reading() as connection:
-        return keys.list(connection)
+    with _administered(settings) as office, office.database.reading() as connection:
+        return office.keys.list(connection)
 
 
 def revoke(settings: Settings, access_key_id: str) -> bool:
     """Whether there was such a key in force. A running server refuses it from its next call on."""
-    with _administered(settings) as (keys, database):
-        return database.write(lambda connection: keys.revoke(connection, access_key_id))
+    with _administered(settings) as office:
+        return office.database.write(lambda connection: office.revoke(connection, access_key_id))
 
 
-def verified(settings: Settings, progress: Callable[[int, int], None] | None = None) -> Verified:
-    """Read the whole ledger back, also while a server appends to it. Needs no secret of the home.
+def verified(
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    public_key: Path | None = None,
+    known: Path | None = None,
+) -> Verified:
+    """Read the whole ledger back, also while a server appends to it, and change nothing. Needs no secret.
 
-    progress: told how many entries are verified, of how many. Raises LedgerError with the first bad entry.
+    progress: told how many entries are verified, of how many. public_key: a copy of `ledger.pub` that was
+    kept outside the home. known: a file with a checkpoint that the ledger must extend.
+    Raises LedgerError with the first bad entry.
     """
-    key = _public_key(settings.ledger_public_key)
-    database = _database(settings)
-    try:
-        with database.reading() as connection:
-            return verification.verify(connection, settings.log_name, key, progress)
-    finally:
-        database.close()
+    name, key = _public_key(public_key or settings.ledger_public_key)
+    head = None if known is None else checkpoint.verify(_text(known), name, key)
+    with _snapshots(settings) as snapshots:
+        return verification.verify(snapshots, name, key, progress, head)
+
+
+def newest_checkpoint(settings: Settings) -> str:
+    """The newest signed head of the ledger, to be kept elsewhere. Raises LedgerError where it is not good."""
+    name, key = _public_key(settings.ledger_public_key)
+    query = sa.select(verification.raw(checkpoints.c.note)).order_by(checkpoints.c.size.desc()).limit(1)
+    with _snapshots(settings) as snapshots, snapshots() as connection:
+        note: str | None = connection.execute(query).scalar_one_or_none()
+    if note is None:
+        raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
+    checkpoint.verify(note, name, key)
+    return note
 
 
 def credentials(key: Key, secret: str, region: str) -> str:
@@ -210,28 +255,114 @@ def _check_words(settings: Settings, place: str, purpose: str | None) -> None:
         raise HomeError(f"the purpose {purpose!r} is not one of {', '.join(sorted(known.purposes))}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Office:
+    """Where it is changed who may call. The change and its entry in the ledger are one transaction."""
+
+    keys: Keys
+    database: Database
+    ledger: Ledger
+
+    def register(self, connection: Connection, name: str, kind: OrganisationKind, place: str) -> Organisation:
+        organisation = self.keys.register(connection, name, kind, place)
+        self._record(connection, Act.REGISTER, organisation)
+        return organisation
+
+    def issue(
+        self, connection: Connection, organisation: Organisation, purpose: str | None
+    ) -> tuple[Key, str]:
+        key, secret = self.keys.issue(connection, organisation, purpose)
+        self._record(connection, Act.ISSUE, organisation, key)
+        return key, secret
+
+    def revoke(self, connection: Connection, access_key_id: str) -> bool:
+        key = self.keys.revoke(connection, access_key_id)
+        if key is not None:
+            self._record(connection, Act.REVOKE, key.organisation, key)
+        return key is not None
+
+    def _record(
+        self, connection: Connection, act: Act, organisation: Organisation, key: Key | None = None
+    ) -> None:
+        entry = govern_entry(
+            now=now(),
+            act=act,
+            account=organisation.account,
+            kind=organisation.kind,
+            place=organisation.place,
+            purpose=key.purpose if key else None,
+            pseudonym=self.keys.pseudonym(key.access_key_id) if key else None,
+        )
+        self.ledger.append(connection, entry)
+
+
 @contextmanager
-def _administered(settings: Settings) -> Iterator[tuple[Keys, Database]]:
-    keys, database = Keys(_secret(settings.master_key)), _database(settings)
+def _administered(settings: Settings) -> Iterator[_Office]:
+    keys, ledger, database = Keys(_secret(settings.master_key)), _ledger(settings), _database(settings)
+    database.before_commit(ledger.seal)
     try:
-        yield keys, database
+        yield _Office(keys, database, ledger)
     finally:
         database.close()
 
 
+def _ledger(settings: Settings) -> Ledger:
+    return Ledger(Ed25519PrivateKey.from_private_bytes(_secret(settings.ledger_key)), settings.log_name)
+
+
 def _database(settings: Settings) -> Database:
-    if not settings.database and not settings.database_file.exists():
-        raise HomeError(f"{settings.database_file} is missing: restore this home from a backup")
+    _check_database(settings)
     return Database(settings.database_url)
 
 
-def _public_key(path: Path) -> Ed25519PublicKey:
-    """The key of a C2SP verifier line: name+id+base64 of an algorithm byte and the key."""
+def _check_database(settings: Settings) -> None:
+    if not settings.database and not settings.database_file.exists():
+        raise HomeError(f"{settings.database_file} is missing: restore this home from a backup")
+
+
+@contextmanager
+def _snapshots(settings: Settings) -> Iterator[Snapshots]:
+    """Reads of a home's database that change nothing in it: no migration, no writer."""
+    _check_database(settings)
+    url = sa.make_url(settings.database_url)
+    options: dict[str, Any] = {"execution_options": {"postgresql_readonly": True}}
+    if url.get_backend_name() == "sqlite":
+        file = Path(str(url.database))
+        query = {"mode": "ro", "uri": "true"}
+        if not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists():
+            query["immutable"] = "1"  # SQLite has nowhere to put its locks; nobody writes there either
+        url = sa.URL.create("sqlite", database=f"file:{quote(str(file))}", query=query)
+        options = {"connect_args": {"isolation_level": None, "timeout": 10}}
+    engine = sa.create_engine(url, **options)
+
+    @contextmanager
+    def snapshot() -> Iterator[Connection]:
+        with engine.begin() as connection:
+            if options.get("connect_args"):
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
     try:
-        encoded = path.read_text().strip().split("+", 2)[2]
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded, validate=True)[1:])
-    except (OSError, IndexError, ValueError) as fault:
-        raise HomeError(f"{path} cannot be read as a verifier key: restore it from a backup") from fault
+        yield snapshot
+    except sa.exc.SQLAlchemyError as fault:
+        raise StorageError(f"the database cannot be read: {fault}") from fault
+    finally:
+        engine.dispose()
+
+
+def _public_key(path: Path) -> tuple[str, Ed25519PublicKey]:
+    """The name and key of a C2SP verifier line."""
+    try:
+        return checkpoint.read_key(_text(path))
+    except LedgerError as fault:
+        raise HomeError(f"{path} is not a verifier key: {fault}") from fault
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as fault:
+        raise HomeError(f"{path} cannot be read ({fault})") from fault
 
 
 def _secret(path: Path) -> bytes:

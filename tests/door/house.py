@@ -51,14 +51,14 @@ class House:
     """A home in a folder, its service and one caller."""
 
     def __init__(self, folder: Path, kind: OrganisationKind = OrganisationKind.BUSINESS) -> None:
-        self.settings = Settings(home=folder)
         purpose = None if kind is OrganisationKind.POLICE else "general"
-        self.key = service.found(self.settings, "a house", kind, "US-CA", purpose)
+        self.key = service.found(Settings(home=folder), "a house", kind, "US-CA", purpose)
+        self.settings = settings.load(folder)
         self.open()
 
     def open(self) -> None:
         self.vision = WatchedVision()
-        self.service = Service(settings.load(self.settings.home), self.vision)
+        self.service = Service(self.settings, self.vision)
         signer = self.service._signer(self.key.access_key_id)
         assert signer is not None
         self.caller: Caller = signer[0]

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from countenance import service, settings
+from countenance import service
 from countenance.aws.model import operations
+from countenance.errors import LedgerError
+from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 from countenance.types import OrganisationKind
 from tests.door.house import House, least_request
 from tests.fakes import BLUE, GREEN, RED, picture
@@ -95,11 +97,12 @@ def test_an_outcome_that_cannot_be_written_undoes_the_work(house: House) -> None
 def test_two_linked_entries_and_a_receipt_that_names_both(house: House) -> None:
     answer = house.call("DetectFaces", Image={"Bytes": picture(RED, BLUE)})
     assert len(answer.result()["FaceDetails"]) == 2
-    decision, outcome = house.entries()
-    assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 0, True)
-    assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 0, "answered")
+    *made, decision, outcome = house.entries()
+    assert [entry["kind"] for entry in made] == ["govern", "govern"]
+    assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 2, True)
+    assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 2, "answered")
     header = answer.headers["x-countenance-receipt"]
-    assert re.fullmatch(r"decision=0;leaf=:[\w+/=]{44}:, outcome=1;leaf=:[\w+/=]{44}:", header)
+    assert re.fullmatch(r"decision=2;leaf=:[\w+/=]{44}:, outcome=3;leaf=:[\w+/=]{44}:", header)
 
 
 def test_a_call_that_fails_is_recorded_with_its_error(house: House) -> None:
@@ -110,9 +113,10 @@ def test_a_call_that_fails_is_recorded_with_its_error(house: House) -> None:
 
 
 def test_a_call_that_is_not_understood_is_not_a_call(house: House) -> None:
+    before = house.entries()
     answer = house.call("DetectFaces", Image={"Bytes": b""})
     assert (answer.status, answer.receipt) == (400, None)
-    assert house.entries() == []
+    assert house.entries() == before
 
 
 def test_no_model_runs_inside_a_transaction(house: House) -> None:
@@ -143,9 +147,50 @@ def test_a_decision_left_by_a_crash_gets_an_interrupted_entry(house: House) -> N
     assert house.sql("SELECT count(*) FROM open_calls") == [0]
 
 
+def test_what_the_table_of_open_calls_claims_is_not_believed(house: House) -> None:
+    """A row for a call that has its outcome, for an entry that is no decision, for one that is not there."""
+    furnished(house)
+    house.close()
+    before = house.entries()
+    for entry in before:
+        house.sql(f"INSERT INTO open_calls VALUES ({entry['seq']}, 'dead')")
+    house.sql("INSERT INTO open_calls VALUES (987654, 'dead'), (-1, 'dead')")
+    house.open()
+    assert house.entries() == before
+    assert house.sql("SELECT count(*) FROM open_calls") == [0]
+    service.verified(house.settings)
+
+
+def test_a_history_rewritten_without_the_key_is_not_signed(house: House) -> None:
+    """Who can write into the database makes every hash fit and takes the signed heads away."""
+    house.call("SearchFacesByImage", CollectionId="people", Image=IMAGE)
+    house.close()
+    tree = Tree(Frontier())
+    for seq, body in enumerate(house.sql("SELECT body FROM entries ORDER BY seq")):
+        forged = body.replace(b"SearchFacesByImage", b"ListCollections").replace(b"identify", b"manage")
+        leaf = leaf_hash(forged)
+        house.sql(f"UPDATE entries SET body = x'{forged.hex()}', leaf = x'{leaf.hex()}' WHERE seq = {seq}")
+        for level, index, value in tree.append(leaf)[1:]:
+            house.sql(f"UPDATE nodes SET hash = x'{value.hex()}' WHERE level = {level} AND idx = {index}")
+    house.sql("DELETE FROM checkpoints")
+    with pytest.raises(LedgerError, match="no checkpoint covers"):
+        house.open()
+    assert house.sql("SELECT count(*) FROM checkpoints") == [0]
+
+
+def test_a_running_server_adds_nothing_to_a_ledger_that_was_put_back(house: House) -> None:
+    for _ in range(3):
+        house.call("ListCollections").result()
+    last = len(house.entries()) - 1
+    house.sql(f"DELETE FROM entries WHERE seq = {last}")
+    answer = house.call("ListCollections")
+    assert (answer.status, answer.receipt) == (500, None)
+    assert len(house.entries()) == last
+
+
 def test_a_call_of_a_process_at_work_is_left_alone(house: House) -> None:
     furnished(house)
-    house.sql(f"INSERT INTO open_calls VALUES (2, '{house.service._presence.name}')")
+    house.sql(f"INSERT INTO open_calls VALUES (4, '{house.service._presence.name}')")
     first = house.service
     house.open()  # a second process on the home
     assert house.sql("SELECT count(*) FROM open_calls") == [1]
@@ -173,7 +218,7 @@ def test_a_deletion_whose_bytes_a_reader_keeps_has_one_outcome_and_says_so(
     assert house.call("DeleteFaces", **delete).status == 200
     outcomes = [entry["decision"] for entry in house.entries() if entry["kind"] == "outcome"]
     assert len(outcomes) == len(set(outcomes))
-    service.verified(settings.load(house.settings.home))
+    service.verified(house.settings)
 
 
 def test_whatever_an_operation_raises_the_call_has_its_outcome(
@@ -241,5 +286,5 @@ def test_the_recorded_threshold_is_never_higher_than_the_one_used(house: House) 
 
 def test_the_decision_is_dated_in_utc(house: House) -> None:
     house.call("ListCollections").result()
-    when = dt.datetime.fromisoformat(house.entries()[0]["time"])
+    when = dt.datetime.fromisoformat(house.entries()[-1]["time"])
     assert abs(dt.datetime.now(dt.UTC) - when) < dt.timedelta(minutes=5)

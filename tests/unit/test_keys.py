@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from countenance.database import Database
+from countenance.database import keys as rows
 from countenance.errors import HomeError
 from countenance.keys import Keys, Organisation
 from countenance.types import OrganisationKind
@@ -60,8 +61,78 @@ def test_the_database_alone_opens_nothing(
     key, secret = database.write(lambda c: keys.issue(c, archive, None))
     on_disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert secret.encode() not in on_disk
-    with database.reading() as connection, pytest.raises(InvalidTag):
-        Keys(bytes(32)).find(connection, key.access_key_id)
+    with database.reading() as connection:
+        assert Keys(bytes(32)).find(connection, key.access_key_id) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE organisations SET kind = 'business'",
+        "UPDATE organisations SET kind = 'nonsense'",
+        "UPDATE organisations SET kind = x'00'",
+        "UPDATE organisations SET place = 'US-CA'",
+        "UPDATE keys SET purpose = 'general'",
+        "UPDATE keys SET purpose = NULL",
+        "UPDATE keys SET account = (SELECT account FROM organisations WHERE name = 'Other')",
+        "UPDATE keys SET access_key_id = 'CNTOTHER'",
+        "UPDATE keys SET secret = zeroblob(68)",
+        "UPDATE keys SET secret = x''",
+        "UPDATE keys SET secret = 'text'",
+        "UPDATE keys SET secret = 7",
+    ],
+)
+def test_a_key_whose_holder_was_changed_in_the_database_is_nobodys(
+    database: Database, keys: Keys, archive: Organisation, change: str
+) -> None:
+    key, _ = database.write(lambda c: keys.issue(c, archive, "archive-research"))
+    database.write(lambda c: keys.register(c, "Other", OrganisationKind.ARCHIVE, "DE"))
+    database.write(lambda c: c.exec_driver_sql(change))
+    with database.reading() as connection:
+        assert keys.find(connection, key.access_key_id) is None
+        assert keys.find(connection, "CNTOTHER") is None
+        with pytest.raises(HomeError, match=r"master\.key"):
+            keys.unusable(connection)
+
+
+def test_the_keys_that_were_changed_are_told_from_the_others(
+    database: Database, keys: Keys, archive: Organisation
+) -> None:
+    with database.reading() as connection:
+        assert keys.unusable(connection) == []
+    (bad, _), (good, _) = [database.write(lambda c: keys.issue(c, archive, None)) for _ in range(2)]
+    changed = rows.update().where(rows.c.access_key_id == bad.access_key_id).values(purpose="general")
+    database.write(lambda c: c.execute(changed))
+    with database.reading() as connection:
+        assert keys.unusable(connection) == [bad.access_key_id]
+        assert keys.find(connection, good.access_key_id) is not None
+
+
+def test_a_key_sealed_before_seals_named_the_holder_is_nobodys(
+    database: Database, keys: Keys, archive: Organisation
+) -> None:
+    key, secret = database.write(lambda c: keys.issue(c, archive, None))
+    old = AESGCM(keys._derive(MASTER, "api-key-secrets"))
+    sealed = bytes(12) + old.encrypt(bytes(12), secret.encode(), key.access_key_id.encode())
+    database.write(lambda c: c.execute(rows.update().values(secret=sealed)))
+    with database.reading() as connection:
+        assert keys.find(connection, key.access_key_id) is None
+
+
+def test_a_revoked_key_does_not_come_back_with_its_mark(
+    database: Database, keys: Keys, archive: Organisation
+) -> None:
+    key, _ = database.write(lambda c: keys.issue(c, archive, None))
+    database.write(lambda c: keys.revoke(c, key.access_key_id))
+    database.write(lambda c: c.execute(rows.update().values(revoked=None)))
+    with database.reading() as connection:
+        assert keys.find(connection, key.access_key_id) is None
+
+
+def test_an_organisation_of_no_kind_is_said(database: Database, keys: Keys, archive: Organisation) -> None:
+    database.write(lambda c: c.exec_driver_sql("UPDATE organisations SET kind = 'nonsense'"))
+    with database.reading() as connection, pytest.raises(HomeError, match=archive.account):
+        keys.organisations(connection)
 
 
 def test_pseudonyms_and_tokens_are_this_homes(keys: Keys) -> None:

@@ -48,6 +48,19 @@ def verifier_key(name: str, key: Ed25519PublicKey) -> str:
     return f"{name}+{key_id(name, key).hex()}+{base64.b64encode(_ED25519 + raw).decode()}"
 
 
+def read_key(line: str) -> tuple[str, Ed25519PublicKey]:
+    """The log's name and public key in a line that `verifier_key` wrote. Raises LedgerError."""
+    name, _, rest = line.strip().partition("+")
+    identity, _, encoded = rest.partition("+")
+    raw = _decode(encoded)
+    if len(raw) != 33 or raw[:1] != _ED25519:
+        raise LedgerError("a verifier key is written name+id+key, and its key is an Ed25519 one")
+    key = Ed25519PublicKey.from_public_bytes(raw[1:])
+    if key_id(name, key).hex() != identity:
+        raise LedgerError(f"the verifier key of {name} was damaged: its id is another key's")
+    return name, key
+
+
 def sign(head: Checkpoint, key: Ed25519PrivateKey) -> str:
     """The signed note of a head, under the origin's name. Raises ValueError for a name notes cannot carry."""
     if not head.origin or "+" in head.origin or any(c.isspace() or not c.isprintable() for c in head.origin):
@@ -59,11 +72,14 @@ def sign(head: Checkpoint, key: Ed25519PrivateKey) -> str:
     return f"{text}\n\N{EM DASH} {head.origin} {base64.b64encode(signature).decode()}\n"
 
 
-def verify(note: str, origin: str, key: Ed25519PublicKey) -> Checkpoint:
+def verify(note: object, origin: str, key: Ed25519PublicKey) -> Checkpoint:
     """The head a note signs. Raises LedgerError unless it is this log's and this key signed it.
 
     Signatures by other keys (a witness's) may stand beside ours and are not looked at.
+    note: anything, since a changed database may hold anything where a text was.
     """
+    if not isinstance(note, str):
+        raise LedgerError("the checkpoint is not text")
     text, gap, signatures = note.partition("\n\n")
     head = _parse(text)
     if not gap or head.origin != origin:

@@ -1,4 +1,5 @@
-"""What the log says of a call: two entries, decision and outcome, as canonical JSON.
+"""What the log says, as canonical JSON: of a call two entries, decision and outcome; of a change in who
+may call one entry, govern.
 
 Never an image, a crop, an embedding, a FaceId or a name. Numbers with a fraction are written as
 strings, so that any JSON tool on earth reproduces the same bytes.
@@ -12,7 +13,7 @@ from enum import StrEnum
 
 import rfc8785
 
-from countenance.types import Action, Caller, Decision
+from countenance.types import Action, Caller, Decision, OrganisationKind
 
 VERSION = 1
 
@@ -27,6 +28,14 @@ class Result(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+
+
+class Act(StrEnum):
+    """What the operator did about who may call."""
+
+    REGISTER = "register"
+    ISSUE = "issue"
+    REVOKE = "revoke"
 
 
 def canonical(entry: Mapping[str, object]) -> bytes:
@@ -120,6 +129,33 @@ def outcome_entry(
     if top is not None:
         entry["top"] = bucket(top)
     return entry
+
+
+def govern_entry(
+    *,
+    now: dt.datetime,
+    act: Act,
+    account: str,
+    kind: OrganisationKind,
+    place: str,
+    purpose: str | None = None,
+    pseudonym: str | None = None,
+) -> Entry:
+    """An organisation was registered, or a key of its was issued or revoked.
+
+    purpose: what the key was issued for. pseudonym: what the ledger calls the key. What is None is left out.
+    """
+    entry: Entry = {
+        "v": VERSION,
+        "kind": "govern",
+        "time": timestamp(now),
+        "act": act.value,
+        "account": account,
+        "organisation_kind": kind.value,
+        "place": place,
+    }
+    told = {"purpose": purpose, "caller": pseudonym}
+    return entry | {name: value for name, value in told.items() if value is not None}
 
 
 def bucket(similarity: float) -> str:

@@ -46,5 +46,8 @@ class Presence:
                 path.unlink(missing_ok=True)
 
     def leave(self) -> None:
+        """Say that this process is gone. A second time changes nothing."""
         (self._folder / self.name).unlink(missing_ok=True)
-        os.close(self._file)
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)

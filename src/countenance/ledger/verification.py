@@ -1,15 +1,16 @@
 """Reading the whole record back and recomputing all of it.
 
 What a change inside the database cannot hide from: each entry's leaf, the order of sequence numbers,
-each tree node, each signed head, and that the newest head covers every entry. What only somebody
-outside can see: a home that was put back as a whole to one of its own older heads. That takes a
-checkpoint kept elsewhere (`known`).
+each tree node, each signed head, that the newest head covers every entry, and each key's counter. What
+only somebody outside can see: a home that was put back as a whole to one of its own older heads. That
+takes a checkpoint kept elsewhere (`known`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,42 +27,91 @@ from countenance.ledger.merkle import Frontier, Node, Tree, leaf_hash
 Progress = Callable[[int, int], None]
 """Told how many entries are verified, of how many."""
 
+Snapshots = Callable[[], AbstractContextManager[Connection]]
+"""Opens a consistent snapshot of the database. An open one holds back erasure, so each is let go soon."""
+
 CHUNK = 4096
 """Entries read at a time, and then compared with the tree nodes they complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A record in which everything fits. root: 32 bytes. without_outcome: calls in flight or lost."""
+    """A record in which everything fits. root: 32 bytes. without_outcome: calls in flight or lost.
+
+    administered: how many entries are about who may call.
+    """
 
     size: int
     root: bytes
     decisions: int
     outcomes: int
+    administered: int
     without_outcome: tuple[int, ...]
 
 
 def verify(
-    connection: Connection,
+    snapshots: Snapshots,
     origin: str,
     key: Ed25519PublicKey,
     progress: Progress | None = None,
     known: Checkpoint | None = None,
 ) -> Verified:
-    """Recompute everything from the bodies, within one snapshot that the caller holds.
+    """Recompute everything from the bodies: the log as it is now, whatever is appended meanwhile.
 
     known: a checkpoint kept elsewhere, which this log must extend. Raises LedgerError with the first entry
     that does not fit; where a node or a head is at odds, with the first entry that it alone vouches for.
     """
-    reading = _Reading(connection, _Heads(connection, origin, key, known))
-    total = connection.execute(sa.select(sa.func.count()).select_from(entries)).scalar_one()
-    for rows in _chunks(connection):
+    with snapshots() as connection:
+        extent = _extent(connection)
+    reading = _Reading(snapshots, _Heads(extent.heads, origin, key, known))
+    for rows in _chunks(snapshots, extent.last):
         reading.take(rows)
         if progress:
-            progress(reading.tree.size, total)
-    reading.finish()
+            progress(reading.tree.size, extent.entries)
+    reading.finish(extent.nodes)
     tree, calls = reading.tree, reading.calls
-    return Verified(tree.size, tree.root(), calls.decisions, calls.outcomes, tuple(sorted(calls.open)))
+    return Verified(
+        size=tree.size,
+        root=tree.root(),
+        decisions=calls.decisions,
+        outcomes=calls.outcomes,
+        administered=calls.administered,
+        without_outcome=tuple(sorted(calls.open)),
+    )
+
+
+def unfinished(connection: Connection, decisions: Collection[int]) -> set[int]:
+    """Which of these entries are decisions that no later entry is the outcome of.
+
+    Raises LedgerError where an entry that says so does not hash to its leaf.
+    """
+    [last] = connection.execute(sa.select(sa.func.max(entries.c.seq))).scalars()
+    there = [seq for seq in decisions if last is not None and 0 <= seq <= last]
+    left = {seq for seq in there if read(connection, seq).get("kind") == "decision"}
+    if left:
+        for rows in _chunks(lambda: nullcontext(connection), last, min(left)):
+            for row in rows:
+                body = _body(row, row.seq)
+                if body.get("kind") == "outcome":
+                    left -= {seq for seq in left if seq == body.get("decision")}
+    return left
+
+
+class _Extent(NamedTuple):
+    """What there is to verify at one moment. heads: sizes and notes, the smallest first."""
+
+    entries: int
+    last: int
+    nodes: int
+    heads: list[tuple[int, Any]]
+
+
+def _extent(connection: Connection) -> _Extent:
+    counted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(entries.c.seq), -1))
+    number, last = connection.execute(counted.select_from(entries)).one()
+    stored = connection.execute(sa.select(sa.func.count()).select_from(nodes)).scalar_one()
+    heads = sa.select(checkpoints.c.size, raw(checkpoints.c.note)).order_by(checkpoints.c.size)
+    return _Extent(number, last, stored, [(size, note) for size, note in connection.execute(heads)])
 
 
 class Stored(NamedTuple):
@@ -75,10 +125,10 @@ class Stored(NamedTuple):
 class _Reading:
     """The tree as it grows again, entry by entry, beside what is stored of it."""
 
-    def __init__(self, connection: Connection, heads: _Heads) -> None:
+    def __init__(self, snapshots: Snapshots, heads: _Heads) -> None:
         self.tree = Tree(Frontier())
         self.calls = _Calls()
-        self._connection = connection
+        self._snapshots = snapshots
         self._heads = heads
         self._nodes = 0
 
@@ -94,21 +144,22 @@ class _Reading:
             self._compare(grown)
         self._nodes += len(grown)
 
-    def finish(self) -> None:
+    def finish(self, stored: int) -> None:
+        """stored: how many nodes there were when verification began."""
         self._heads.meet(self.tree)
         self._heads.finish(self.tree.size)
-        stored = self._connection.execute(sa.select(sa.func.count()).select_from(nodes)).scalar_one()
         if stored != self._nodes:
             raise LedgerError(f"the tree has {stored} stored nodes where its entries make {self._nodes}")
 
     def _compare(self, grown: Sequence[Node]) -> None:
         stored: dict[tuple[Any, Any], Any] = {}
-        for level in {level for level, _, _ in grown}:
-            within = [index for at, index, _ in grown if at == level]
-            query = sa.select(_raw(nodes.c.level), _raw(nodes.c.idx), _raw(nodes.c.hash)).where(
-                nodes.c.level == level, nodes.c.idx.between(within[0], within[-1])
-            )
-            stored |= {(row[0], row[1]): row[2] for row in self._connection.execute(query)}
+        with self._snapshots() as connection:
+            for level in {level for level, _, _ in grown}:
+                within = [index for at, index, _ in grown if at == level]
+                query = sa.select(raw(nodes.c.level), raw(nodes.c.idx), raw(nodes.c.hash)).where(
+                    nodes.c.level == level, nodes.c.idx.between(within[0], within[-1])
+                )
+                stored |= {(row[0], row[1]): row[2] for row in connection.execute(query)}
         for level, index, value in grown:
             if stored.get((level, index)) != value:
                 raise self._at_odds(level, index)
@@ -136,12 +187,15 @@ class _Heads:
     """
 
     def __init__(
-        self, connection: Connection, origin: str, key: Ed25519PublicKey, known: Checkpoint | None
+        self,
+        stored: Sequence[tuple[int, Any]],
+        origin: str,
+        key: Ed25519PublicKey,
+        known: Checkpoint | None,
     ) -> None:
         self.vouched = 0
         self._origin, self._key, self._known = origin, key, known
-        query = sa.select(checkpoints.c.size, _raw(checkpoints.c.note)).order_by(checkpoints.c.size)
-        self._waiting = [(size, note) for size, note in connection.execute(query)][::-1]
+        self._waiting = list(reversed(stored))
 
     def meet(self, tree: Tree) -> None:
         while self._waiting and self._waiting[-1][0] <= tree.size:
@@ -176,8 +230,6 @@ class _Heads:
 
     def _signed(self, size: int, note: object) -> Checkpoint:
         try:
-            if not isinstance(note, str):
-                raise LedgerError("it is not text")
             head = checkpoint.verify(note, self._origin, self._key)
             if head.size != size:
                 raise LedgerError(f"its text is about size {head.size}")
@@ -191,23 +243,45 @@ class _Heads:
 
 
 class _Calls:
-    """Decisions and outcomes in pairs: each outcome names a decision before it that has none yet."""
+    """What the entries say of each other: each outcome names a decision before it that has none yet, and
+    each key counts its calls from 1 without a gap."""
 
     def __init__(self) -> None:
         self.decisions = 0
         self.outcomes = 0
+        self.administered = 0
         self.open: set[int] = set()
+        self._counted: dict[str, int] = {}
 
     def follow(self, seq: int, body: dict[str, Any]) -> None:
-        if body.get("kind") == "decision":
-            self.decisions += 1
-            self.open.add(seq)
-        elif body.get("kind") == "outcome":
-            decision = body.get("decision")
-            if decision not in self.open:
-                raise LedgerError(f"entry {seq} is an outcome, but decision {decision} awaits none", seq)
-            self.outcomes += 1
-            self.open.remove(decision)
+        match body.get("kind"):
+            case "decision":
+                self.decisions += 1
+                self.open.add(seq)
+                if "counter" in body:
+                    self._count(seq, str(body.get("caller")), body["counter"])
+            case "outcome":
+                decision = body.get("decision")
+                if not isinstance(decision, int) or decision not in self.open:
+                    raise LedgerError(f"entry {seq} is an outcome, but decision {decision} awaits none", seq)
+                self.outcomes += 1
+                self.open.remove(decision)
+            case "govern":
+                self.administered += 1
+            case kind:
+                raise LedgerError(
+                    f"entry {seq} is of kind {kind!r}, which this Countenance does not know", seq
+                )
+
+    def _count(self, seq: int, caller: str, counter: Any) -> None:
+        before = self._counted.get(caller, 0)
+        if counter != before + 1:
+            raise LedgerError(
+                f"entry {seq} is call {counter} of the key {caller}, after call {before}: calls "
+                "were left out, or its counter was changed",
+                seq,
+            )
+        self._counted[caller] = counter
 
 
 def read(connection: Connection, seq: int) -> dict[str, Any]:
@@ -219,15 +293,20 @@ def read(connection: Connection, seq: int) -> dict[str, Any]:
 
 
 def _stored() -> sa.Select[Any]:
-    return sa.select(entries.c.seq, _raw(entries.c.body), _raw(entries.c.leaf))
+    return sa.select(entries.c.seq, raw(entries.c.body), raw(entries.c.leaf))
 
 
-def _chunks(connection: Connection) -> Iterator[list[Stored]]:
-    query = _stored().order_by(entries.c.seq)
-    rows = connection.execute(query.limit(CHUNK)).all()
-    while rows:
-        yield [Stored(*row) for row in rows]
-        rows = connection.execute(query.where(entries.c.seq > rows[-1][0]).limit(CHUNK)).all()
+def _chunks(snapshots: Snapshots, last: int, after: int | None = None) -> Iterator[list[Stored]]:
+    """The entries up to number `last` in order, each chunk read in a snapshot of its own."""
+    query = _stored().where(entries.c.seq <= last).order_by(entries.c.seq).limit(CHUNK)
+    while True:
+        with snapshots() as connection:
+            further = query if after is None else query.where(entries.c.seq > after)
+            rows = [Stored(*row) for row in connection.execute(further)]
+        if not rows:
+            return
+        yield rows
+        after = rows[-1].seq
 
 
 def _body(row: Stored, seq: int) -> dict[str, Any]:
@@ -246,6 +325,6 @@ def _body(row: Stored, seq: int) -> dict[str, Any]:
     return body
 
 
-def _raw(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+def raw(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """A column as it lies on disk: SQLite keeps any type anywhere, and a changed row need not be ours."""
     return sa.type_coerce(column, sa.types.NullType())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,32 @@ def test_nothing_is_made_where_the_file_exists(shell: Shell, home: Path, tmp_pat
     assert "exists" in shell("keys", "create", "--home", home, "--save", tmp_path / "key", code=1).output
     assert len(json.loads(shell("keys", "list", "--home", home, "--json").stdout)) == 1
     assert (tmp_path / "key").read_text() == "mine"
+
+
+def test_who_may_call_stands_in_the_ledger_without_a_name(shell: Shell, home: Path) -> None:
+    made = ("keys", "create", "--home", home, "--organisation", "Daily", "--kind", "media", "--place", "DE")
+    shell(*made, "--purpose", "journalism")
+    newest = json.loads(shell("keys", "list", "--home", home, "--json").stdout)[-1]
+    shell("keys", "revoke", newest["access_key_id"], "--home", home)
+    shell("keys", "revoke", newest["access_key_id"], "--home", home, code=1)
+    with closing(sqlite3.connect(home / "countenance.db")) as database:
+        bodies = [body for (body,) in database.execute("SELECT body FROM entries ORDER BY seq")]
+    entries = [json.loads(body) for body in bodies]
+    assert [entry["act"] for entry in entries] == ["register", "issue", "register", "issue", "revoke"]
+    for entry in entries[2:]:
+        told = (entry["kind"], entry["account"], entry["organisation_kind"], entry["place"])
+        assert told == ("govern", newest["account"], "media", "DE")
+    assert [entry.get("purpose") for entry in entries[2:]] == [None, "journalism", "journalism"]
+    callers = [entry.get("caller") for entry in entries]
+    assert callers[3] == callers[4] != callers[1]
+    assert not any(secret in b"".join(bodies) for secret in (b"Daily", newest["access_key_id"].encode()))
+    found = json.loads(shell("ledger", "verify", "--home", home, "--json").stdout)
+    assert (found["size"], found["administered"], found["decisions"]) == (5, 5, 0)
+
+
+def test_nobody_is_let_in_where_the_ledger_cannot_say_so(shell: Shell, home: Path) -> None:
+    with closing(sqlite3.connect(home / "countenance.db")) as database, database:
+        database.execute("DELETE FROM checkpoints")
+    told = shell("keys", "create", "--home", home, code=1).output
+    assert "no checkpoint covers the 2 entries" in told
+    assert len(json.loads(shell("keys", "list", "--home", home, "--json").stdout)) == 1

@@ -1,10 +1,12 @@
-"""init, serve, ledger verify."""
+"""init, serve, ledger verify, ledger checkpoint."""
 
 from __future__ import annotations
 
 import datetime as dt
 import io
 import json
+import os
+import re
 import signal
 import socket
 import sqlite3
@@ -121,6 +123,96 @@ def test_a_changed_ledger_fails_and_the_first_bad_entry_is_named(shell: Shell, h
     assert "entry 3 is bad" in told.output
     found = json.loads(shell("ledger", "verify", "--home", home, "--json", code=1).stdout)
     assert (found["ok"], found["entry"]) == (False, 3)
+
+
+def test_verifying_changes_nothing_of_the_evidence(shell: Shell, home: Path) -> None:
+    """Not even its schema: a home of an older version is verified as it lies."""
+    tampered(home, "UPDATE home SET version = 1")
+    tampered(home, "DROP TABLE renewals")
+    before = (home / "countenance.db").read_bytes()
+    for _ in range(2):
+        assert "The ledger verifies" in shell("ledger", "verify", "--home", home).output
+    shell("ledger", "checkpoint", "--home", home)
+    assert (home / "countenance.db").read_bytes() == before
+
+
+def test_a_home_on_read_only_storage_is_verified(
+    shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests may run as root, who may write everywhere: so only what we do about it is looked at."""
+    monkeypatch.setattr(os, "access", lambda _path, mode, **_: mode != os.W_OK)
+    files = sorted(home.iterdir())
+    assert "The ledger verifies" in shell("ledger", "verify", "--home", home).output
+    assert sorted(home.iterdir()) == files
+
+
+def test_a_database_that_is_none_is_said(shell: Shell, home: Path) -> None:
+    (home / "countenance.db").write_bytes(b"not a database, but as long as the head of one is" * 20)
+    assert "the database cannot be read" in shell("ledger", "verify", "--home", home, code=1).output
+
+
+def test_a_record_written_anew_with_other_keys_is_seen_by_who_kept_two_files(
+    shell: Shell, home: Path, tmp_path: Path
+) -> None:
+    note, key = tmp_path / "note", tmp_path / "key"
+    note.write_text(shell("ledger", "checkpoint", "--home", home).stdout, "utf-8")
+    key.write_bytes((home / "ledger.pub").read_bytes())
+    kept = ("--checkpoint", note, "--key", key)
+    shell("search", "nowhere", HEIC, "--home", home, code=1)
+    told = shell("ledger", "verify", "--home", home, *kept).output
+    assert f"It begins with what {note} was signed over." in told
+    shell("init", "--home", tmp_path / "forged")
+    for name in ("countenance.db", "ledger.key", "ledger.pub", "settings.toml"):
+        (tmp_path / "forged" / name).replace(home / name)
+    assert "The ledger verifies" in shell("ledger", "verify", "--home", home).output
+    assert "is not one of" in shell("ledger", "verify", "--home", home, *kept, code=1).output
+    assert "is not one of" in shell("ledger", "verify", "--home", home, *kept[:2], code=1).output
+    told = shell("ledger", "verify", "--home", home, "--key", note, code=1).output
+    assert f"{note} is not a verifier key" in told
+
+
+def test_a_record_cut_back_is_seen_by_who_kept_a_checkpoint(shell: Shell, home: Path, tmp_path: Path) -> None:
+    before = (home / "countenance.db").read_bytes()
+    shell("search", "nowhere", HEIC, "--home", home, code=1)
+    (tmp_path / "note").write_text(shell("ledger", "checkpoint", "--home", home).stdout, "utf-8")
+    (home / "countenance.db").write_bytes(before)
+    shell("ledger", "verify", "--home", home)
+    told = shell("ledger", "verify", "--home", home, "--checkpoint", tmp_path / "note", code=1).output
+    assert "entry 2 is bad: entries 2 to 3 are gone" in told
+
+
+def test_each_home_s_ledger_has_a_name_of_its_own(shell: Shell, home: Path, tmp_path: Path) -> None:
+    shell("init", "--home", tmp_path / "other")
+    names = set()
+    for place in (home, tmp_path / "other"):
+        name = settings.load(place).log_name
+        assert re.fullmatch(r"countenance\.local/[0-9a-f]{12}", name)
+        assert (place / "ledger.pub").read_text().startswith(f"{name}+")
+        assert shell("ledger", "checkpoint", "--home", place).stdout.startswith(f"{name}\n2\n")
+        names.add(name)
+    assert len(names) == 2
+
+
+def test_a_master_key_of_another_home_is_said_at_the_start(shell: Shell, home: Path) -> None:
+    kept = (home / "master.key").read_bytes()
+    (home / "master.key").write_bytes(bytes(32))
+    for words in (("serve", "--port", "0"), ("detect", HEIC)):
+        told = shell(*words, "--home", home, code=1).output
+        assert "master.key does not belong to this database" in told
+    (home / "master.key").write_bytes(kept)
+    shell("detect", HEIC, "--home", home)
+
+
+def test_an_organisation_that_was_changed_in_the_database_cannot_call(shell: Shell, home: Path) -> None:
+    """A police organisation becomes a business by one UPDATE, and its key becomes useless."""
+    shell(
+        "keys", "create", "--home", home, "--organisation", "county", "--kind", "police", "--place", "US-CA"
+    )
+    tampered(home, "UPDATE organisations SET kind = 'police' WHERE name = 'me'")
+    assert "UnrecognizedClientException" in shell("detect", HEIC, "--home", home, code=1).output
+    tampered(home, "UPDATE organisations SET kind = 'business'")
+    told = shell("detect", HEIC, "--home", home, code=1).output
+    assert "something other than Countenance changed the keys" in told
 
 
 def test_a_lost_database_is_no_empty_ledger(shell: Shell, home: Path) -> None:

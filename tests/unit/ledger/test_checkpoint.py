@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countenance.errors import LedgerError
-from countenance.ledger.checkpoint import Checkpoint, key_id, sign, verifier_key, verify
+from countenance.ledger.checkpoint import Checkpoint, key_id, read_key, sign, verifier_key, verify
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key()
@@ -27,6 +27,21 @@ NEUMANN_SEED = base64.b64decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz")[
 def test_key_ids_and_keys_are_written_as_the_reference_writes_them() -> None:
     assert key_id("PeterNeumann", NEUMANN_KEY).hex() == "c74f20a3"
     assert verifier_key("PeterNeumann", NEUMANN_KEY) == NEUMANN
+
+
+def test_a_verifier_key_is_read_as_it_was_written() -> None:
+    for name, key in (("PeterNeumann", NEUMANN_KEY), (ORIGIN, PUBLIC)):
+        read, same = read_key(verifier_key(name, key) + "\n")
+        assert (read, same.public_bytes_raw()) == (name, key.public_bytes_raw())
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "name", "name+00000000", NEUMANN[:-1], NEUMANN.replace("c74f", "c74e"), NEUMANN.replace("+A", "+B")],
+)
+def test_a_damaged_verifier_key_is_refused(line: str) -> None:
+    with pytest.raises(LedgerError):
+        read_key(line)
 
 
 def test_the_signature_line_has_the_reference_shape() -> None:

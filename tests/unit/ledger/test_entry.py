@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countenance.ledger import Result, decision_entry, outcome_entry
+from countenance.ledger import Act, Result, decision_entry, govern_entry, outcome_entry
 from countenance.ledger.entry import bucket, canonical, timestamp
 from countenance.types import Action, Caller, Decision, OrganisationKind
 
@@ -67,6 +67,33 @@ def test_neither_the_key_nor_the_organisations_name_is_written() -> None:
     written = canonical(full_decision()).decode()
     assert CALLER.key not in written
     assert CALLER.organisation not in written
+
+
+def test_who_may_call_is_said_without_a_name() -> None:
+    entry = govern_entry(
+        now=NOW,
+        act=Act.ISSUE,
+        account=CALLER.account,
+        kind=CALLER.kind,
+        place=CALLER.place,
+        purpose="general",
+        pseudonym="0123456789abcdef01234567",
+    )
+    assert entry == {
+        "v": 1,
+        "kind": "govern",
+        "time": "2026-11-21T21:59:59.123Z",
+        "act": "issue",
+        "account": "123456789012",
+        "organisation_kind": "business",
+        "place": "US-CA",
+        "purpose": "general",
+        "caller": "0123456789abcdef01234567",
+    }
+    plain = govern_entry(
+        now=NOW, act=Act.REGISTER, account=CALLER.account, kind=CALLER.kind, place=CALLER.place
+    )
+    assert not {"purpose", "caller"} & set(plain)
 
 
 def test_an_outcome_names_its_decision_and_a_bucket_not_a_score() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from countenance.database import Database, checkpoints, entries, nodes
 from countenance.errors import LedgerError
 from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, outcome_entry
+from countenance.ledger.checkpoint import Checkpoint, sign
 from countenance.ledger.checkpoint import verify as open_note
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 
@@ -57,8 +58,7 @@ def sizes(home: Database) -> list[int]:
 
 
 def whole(home: Database, ledger: Ledger) -> int:
-    with home.reading() as connection:
-        return ledger.verify(connection).size
+    return ledger.verify(home.reading).size
 
 
 def test_entries_are_numbered_from_nought_and_carry_their_number(home: Database, ledger: Ledger) -> None:
@@ -204,6 +204,180 @@ def test_calls_are_counted_and_those_without_outcome_listed(home: Database, ledg
     home.write(
         lambda c: ledger.append(c, outcome_entry(now=NOW, decision=second.seq, result=Result.INTERRUPTED))
     )
-    with home.reading() as connection:
-        verified = ledger.verify(connection)
+    verified = ledger.verify(home.reading)
     assert (verified.decisions, verified.outcomes, verified.without_outcome) == (2, 1, (first.seq,))
+
+
+# What somebody without the key wrote into the database
+
+
+def rewritten(home: Database) -> None:
+    """Entry 1 with another body, and every hash over it to match."""
+    tree = Tree(Frontier())
+
+    def forge(connection: Connection) -> None:
+        for seq, body in connection.execute(sa.select(entries.c.seq, entries.c.body)).all():
+            forged = body.replace(b'"n":1', b'"n":9')
+            leaf = leaf_hash(forged)
+            row = entries.update().where(entries.c.seq == seq)
+            connection.execute(row.values(body=forged, leaf=leaf))
+            for level, index, value in tree.append(leaf)[1:]:
+                node = nodes.update().where(nodes.c.level == level, nodes.c.idx == index)
+                connection.execute(node.values(hash=value))
+
+    home.write(forge)
+
+
+@pytest.fixture
+def forger(tmp_path: Path, home: Database, ledger: Ledger) -> Iterator[Database]:
+    """Five sealed entries, and a way into the database that the ledger knows nothing of."""
+    for n in range(5):
+        write(home, ledger, n=n)
+    forger = Database(f"sqlite:///{tmp_path}/home.db")
+    yield forger
+    forger.close()
+
+
+def refused(home: Database, ledger: Ledger, match: str) -> None:
+    """Nothing is appended, nothing signed, and other writes of the home fail too."""
+    with home.reading() as connection:
+        before = (
+            connection.execute(sa.select(checkpoints)).all(),
+            connection.execute(sa.select(entries)).all(),
+        )
+    for work in (lambda c: decision(c, ledger), lambda c: None):
+        with pytest.raises(LedgerError, match=match):
+            home.write(work)
+    with home.reading() as connection:
+        after = connection.execute(sa.select(checkpoints)).all(), connection.execute(sa.select(entries)).all()
+    assert before == after
+
+
+def test_a_rewritten_history_is_not_signed_by_the_next_process(home: Database, forger: Database) -> None:
+    rewritten(forger)
+    again = opened(home)
+    refused(home, again, "are not those that the newest checkpoint, of size 5,")
+    forger.write(lambda c: c.execute(checkpoints.delete()))
+    refused(home, again, "no checkpoint covers the 5 entries")
+
+
+def test_a_head_of_another_key_is_not_believed(home: Database, forger: Database) -> None:
+    rewritten(forger)
+    forger.write(lambda c: c.execute(checkpoints.delete()))
+    with forger.reading() as connection:
+        tree = tree_of(connection)
+    note = sign(Checkpoint(ORIGIN, 5, tree.root()), Ed25519PrivateKey.generate())
+    forger.write(lambda c: c.execute(checkpoints.insert(), {"size": 5, "note": note}))
+    refused(home, opened(home), "not signed by this log's key")
+
+
+def tree_of(connection: Connection) -> Tree:
+    tree = Tree(Frontier())
+    for leaf in connection.execute(sa.select(entries.c.leaf).order_by(entries.c.seq)).scalars():
+        tree.append(leaf)
+    return tree
+
+
+def slip_in(forger: Database) -> None:
+    """A sixth entry, with all its nodes."""
+    body = b'{"kind":"decision","seq":5}'
+
+    def insert(connection: Connection) -> None:
+        tree = tree_of(connection)
+        leaf = leaf_hash(body)
+        connection.execute(entries.insert(), {"seq": 5, "body": body, "leaf": leaf})
+        for level, index, value in tree.append(leaf)[1:]:
+            connection.execute(nodes.insert(), {"level": level, "idx": index, "hash": value})
+
+    forger.write(insert)
+
+
+def test_an_entry_slipped_in_is_not_signed(home: Database, ledger: Ledger, forger: Database) -> None:
+    slip_in(forger)
+    refused(home, ledger, "the 6 entries")
+
+
+def test_an_entry_slipped_in_for_one_that_was_undone_is_not_signed(
+    home: Database, ledger: Ledger, forger: Database
+) -> None:
+    """Our tree has grown by one entry that was never committed: the size alone would fit."""
+
+    def fail(connection: Connection) -> None:
+        raise OSError("no space left on device")
+
+    home.before_commit(fail)
+    with pytest.raises(OSError, match="no space"):
+        write(home, ledger)
+    home._before_commit.remove(fail)
+    slip_in(forger)
+    refused(home, ledger, "the 6 entries")
+
+
+def test_a_node_or_a_head_of_another_type_is_no_other_error(home: Database, forger: Database) -> None:
+    forger.write(lambda c: c.exec_driver_sql("UPDATE nodes SET hash = 'text'"))
+    refused(home, opened(home), "level 2 of the ledger's tree is gone")
+    forger.write(lambda c: c.exec_driver_sql("UPDATE checkpoints SET note = x'00'"))
+    refused(home, opened(home), "gone|not text")
+
+
+def test_a_running_process_does_not_go_back_to_an_older_head(
+    home: Database, ledger: Ledger, forger: Database
+) -> None:
+    """Everything fits as of the first entry: only who knows that there were more can tell."""
+    home.write(lambda c: None)  # begun with five entries on disk
+    forger.write(lambda c: c.execute(entries.delete().where(entries.c.seq > 0)))
+    forger.write(lambda c: c.execute(nodes.delete()))
+    forger.write(lambda c: c.execute(checkpoints.delete().where(checkpoints.c.size > 1)))
+    refused(home, ledger, "put back: it holds 1 entries where 5 were durable")
+    assert write(home, opened_beside(home))[0].seq == 1  # a new process cannot know
+
+
+def opened_beside(home: Database) -> Ledger:
+    home._before_commit.clear()
+    return opened(home)
+
+
+def test_work_undone_after_other_work_leaves_that_in_the_tree(home: Database, ledger: Ledger) -> None:
+    def mixed(connection: Connection) -> None:
+        for n in range(4):
+            decision(connection, ledger, n=n)
+            undone = connection.begin_nested()
+            decision(connection, ledger, n=-n)
+            undone.rollback()
+
+    write(home, ledger, 3)
+    home.write(mixed)
+    assert whole(home, ledger) == 7
+
+
+def test_decisions_without_an_outcome_are_told_from_all_else(home: Database, ledger: Ledger) -> None:
+    first, second, third = write(home, ledger, 3)
+    home.write(
+        lambda c: ledger.append(c, outcome_entry(now=NOW, decision=second.seq, result=Result.ANSWERED))
+    )
+    with home.reading() as connection:
+        assert ledger.unfinished(connection, []) == set()
+        assert ledger.unfinished(connection, [-1, 3, 4, 10**9]) == set()
+        assert ledger.unfinished(connection, range(-1, 6)) == {first.seq, third.seq}
+        assert ledger.unfinished(connection, [third.seq]) == {third.seq}
+    home.write(lambda c: c.exec_driver_sql("UPDATE entries SET body = x'7b7d' WHERE seq = 0"))
+    with home.reading() as connection, pytest.raises(LedgerError, match="entry 0 was changed"):
+        ledger.unfinished(connection, [0])
+
+
+def test_an_empty_ledger_has_no_unfinished_decision(home: Database, ledger: Ledger) -> None:
+    with home.reading() as connection:
+        assert ledger.unfinished(connection, [0]) == set()
+
+
+def test_verifying_holds_no_snapshot_open_while_it_computes(home: Database, ledger: Ledger) -> None:
+    """A deletion must not wait for a long ledger to be read: what is written meanwhile is left for later."""
+    write(home, ledger, 20)
+    sizes = []
+
+    def told(_done: int, _total: int) -> None:
+        assert home.scrub(patience=0)
+        sizes.append(write(home, ledger)[0].seq)
+
+    assert ledger.verify(home.reading, told).size == 20
+    assert sizes == [20]
