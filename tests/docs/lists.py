@@ -304,7 +304,10 @@ def _settings() -> str:
     return _table("Setting, Default, Meaning", rows)
 
 
-SETTINGS_LOG_NAME = "the ledger's name to the world, the first line of its checkpoints."
+SETTINGS_LOG_NAME = (
+    "the ledger's name to the world, the first line of its checkpoints. `countenance init` makes one up, and "
+    "it stays."
+)
 
 
 def _written(value: object) -> str:
