@@ -61,7 +61,8 @@ NAMED: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
     }
 )
 
-FIVE: Final = ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")  # types.Landmarks' order
+# types.Landmarks' order
+FIVE: Final = {name: NAMED[name] for name in ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +96,7 @@ class MediaPipeLandmarks:
         """
         meshes = self._look(image, [_where(face, image) for face in faces])
         return tuple(
-            replace(face, landmarks=Landmarks(*[named(mesh, image)[name] for name in FIVE]))
+            replace(face, landmarks=Landmarks(*named(mesh, image, FIVE).values()))
             for face, mesh in zip(faces, meshes, strict=True)
         )
 
@@ -131,9 +132,9 @@ class MediaPipeLandmarks:
         return canonical.parse(self._member("geometry_pipeline_metadata_landmarks.binarypb"))
 
 
-def named(mesh: Mesh, image: Image) -> Mapping[str, Point]:
-    """Rekognition's thirty points, in its order."""
-    places = {name: mesh.points[list(which), :2].mean(0) for name, which in NAMED.items()}
+def named(mesh: Mesh, image: Image, names: Mapping[str, tuple[int, ...]] = NAMED) -> Mapping[str, Point]:
+    """Rekognition's thirty points, or those in `names`, in order."""
+    places = {name: mesh.points[list(which), :2].mean(0) for name, which in names.items()}
     return MappingProxyType(
         {name: Point(float(x) / image.width, float(y) / image.height) for name, (x, y) in places.items()}
     )
