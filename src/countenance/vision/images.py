@@ -50,6 +50,9 @@ class Limits:
 
 LIMITS: Final = Limits()
 _STRIP: Final = 2**20  # pixels converted at once: a few MiB in any mode
+_PARTS: Final = (
+    50_000  # chunks or segments: an encoder needs a few thousand at most, and Pillow 3 µs for each
+)
 _PACKED: Final = 1_032  # the most bytes that one byte of deflate unpacks to (zlib's own documentation)
 
 # Heavy pictures are decoded one at a time, or a burst would fill memory. One more may wait. A third is told
@@ -114,8 +117,10 @@ def _jpeg_parts(data: bytes) -> tuple[bytes, bytes]:
             exif = data[at + 10 : end]
         if marker not in _TOLD:
             kept.append(data[at:end])
+        if len(kept) > _PARTS:
+            break
         at = end
-    raise InvalidImageFormat(detail="the JPEG is truncated before its first scan")
+    raise InvalidImageFormat(detail="the JPEG is truncated or damaged before its first scan")
 
 
 def _png_parts(data: bytes) -> tuple[bytes, bytes]:
@@ -128,6 +133,8 @@ def _png_parts(data: bytes) -> tuple[bytes, bytes]:
             kept.append(data[at - 8 : end + 4])
         elif name == b"eXIf":
             exif = data[at:end]
+        if len(kept) > _PARTS:
+            raise InvalidImageFormat(detail="the PNG is in too many pieces")
     return b"".join(kept), exif
 
 

@@ -465,6 +465,21 @@ def test_a_jpeg_of_many_scans_is_refused() -> None:
         decode(data[:last] + data[last:-2] * 40 + data[-2:])
 
 
+def test_a_picture_in_a_million_pieces_is_refused_at_once() -> None:
+    """Each costs Pillow some Python, and meanwhile nobody else has any."""
+    png, jpeg = encoded(scene()), encoded(scene(), "JPEG")
+    at = png.index(b"IDAT") - 4
+    for data in (
+        png[:at] + chunk(b"IDAT", b"") * 1_000_000 + png[at:],
+        jpeg[:2] + b"\xff\xdd\x00\x04\x00\x00" * 1_000_000 + jpeg[2:],
+    ):
+        start = time.process_time()
+        with pytest.raises(InvalidImageFormat):
+            decode(data)
+        assert time.process_time() - start < 1
+    assert_upright(decode(png[:at] + chunk(b"IDAT", b"") * 20_000 + png[at:]).pixels)
+
+
 def test_trailing_bytes_are_ignored(hopper_jpeg: bytes) -> None:
     plain, followed = decode(hopper_jpeg), decode(hopper_jpeg + b"PK\x03\x04 and more")
     assert (plain.pixels == followed.pixels).all()
