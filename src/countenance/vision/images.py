@@ -50,7 +50,7 @@ class Limits:
 
 LIMITS: Final = Limits()
 _STRIP: Final = 2**20  # pixels converted at once: a few MiB in any mode
-_PARTS: Final = 50_000  # chunks or segments: encoders write a few thousand at most, and each takes Pillow 3 µs
+_PARTS: Final = 50_000  # chunks or segments: encoders write some thousands at most; each takes Pillow 3 µs
 _PACKED: Final = 1_032  # the most bytes that one byte of deflate unpacks to (zlib's own documentation)
 
 # Heavy pictures are decoded one at a time, or a burst would fill memory. One more may wait. A third is told
