@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from countenance import service
+from countenance import office, service
 from countenance import settings as homes
 from countenance.server import Running
 from countenance.settings import Settings
@@ -91,7 +91,7 @@ def server(
     """
     with tempfile.TemporaryDirectory(prefix="countenance-") as folder:
         settings = Settings(home=Path(folder) / "home")
-        service.found(settings, "tests", kind, place, purpose)
+        office.found(settings, "tests", kind, place, purpose)
         running = TestServer(settings)
         try:
             yield running

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from countenance import service, settings
+from countenance import office, settings
 from countenance.aws.model import OURS, api
 from countenance.database import Database, schema, transaction_open
 from countenance.gate import Answer
@@ -52,7 +52,7 @@ class House:
 
     def __init__(self, folder: Path, kind: OrganisationKind = OrganisationKind.BUSINESS) -> None:
         purpose = None if kind is OrganisationKind.POLICE else "general"
-        self.key = service.found(Settings(home=folder), "a house", kind, "US-CA", purpose)
+        self.key = office.found(Settings(home=folder), "a house", kind, "US-CA", purpose)
         self.settings = settings.load(folder)
         self.open()
 

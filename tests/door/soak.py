@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from countenance import service
+from countenance import office
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
 from tests.fakes import picture
@@ -47,7 +47,7 @@ class Soak:
 
     def __post_init__(self) -> None:
         self.settings = Settings(home=self.home)
-        service.found(self.settings, "soak", OrganisationKind.RESEARCH, "world", "research")
+        office.found(self.settings, "soak", OrganisationKind.RESEARCH, "world", "research")
         self._lock = threading.Lock()
         with (self.home / "server.log").open("ab") as log:
             self._nursery = subprocess.Popen(
@@ -146,7 +146,7 @@ class Soak:
                 assert listed[name] in {match["Face"]["FaceId"] for match in found["FaceMatches"]}
         finally:
             end(process, signal.SIGTERM)
-        verified = service.verified(self.settings)
+        verified = office.verified(self.settings)
         assert verified.without_outcome == ()
         assert verified.decisions == verified.outcomes
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from countenance import service, settings
+from countenance import office, settings
 from countenance.server import Running
 from countenance.service import Service
 from countenance.settings import Settings
@@ -56,7 +56,7 @@ def test_a_crowd_is_told_to_slow_down_and_then_served(tmp_path: Path) -> None:
     """Thirty clients at a house with room for eight: each is answered or throttled, none is lost."""
     vision, room = SlowVision(), 8
     home = Settings(home=tmp_path / "home", waiting=room)
-    key = service.found(home, "crowd", OrganisationKind.RESEARCH, "world", "research")
+    key = office.found(home, "crowd", OrganisationKind.RESEARCH, "world", "research")
     built = Service(settings.load(home.home), vision)
     signer = built._signer(key.access_key_id)
     assert signer is not None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from countenance import service
+from countenance import office
 from countenance.aws.model import operations
 from countenance.errors import LedgerError
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
@@ -158,7 +158,7 @@ def test_what_the_table_of_open_calls_claims_is_not_believed(house: House) -> No
     house.open()
     assert house.entries() == before
     assert house.sql("SELECT count(*) FROM open_calls") == [0]
-    service.verified(house.settings)
+    office.verified(house.settings)
 
 
 def test_a_history_rewritten_without_the_key_is_not_signed(house: House) -> None:
@@ -218,7 +218,7 @@ def test_a_deletion_whose_bytes_a_reader_keeps_has_one_outcome_and_says_so(
     assert house.call("DeleteFaces", **delete).status == 200
     outcomes = [entry["decision"] for entry in house.entries() if entry["kind"] == "outcome"]
     assert len(outcomes) == len(set(outcomes))
-    service.verified(house.settings)
+    office.verified(house.settings)
 
 
 def test_whatever_an_operation_raises_the_call_has_its_outcome(

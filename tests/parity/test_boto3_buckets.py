@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from countenance import service
+from countenance import office
 from countenance.settings import Settings
 from countenance.testing import TestServer
 from countenance.types import OrganisationKind
@@ -94,7 +94,7 @@ def test_a_bucket_of_an_s3_endpoint(s3: str, tmp_path: Path, monkeypatch: pytest
     version = store.put_object(Bucket="archive", Key="a/b c.jpg", Body=grace())["VersionId"]
     store.put_object(Bucket="archive", Key="a/b c.jpg", Body=nobody())
     home = Settings(home=tmp_path / "home", s3_endpoint=s3)
-    service.found(home, "an archive", OrganisationKind.ARCHIVE, "DE", "general")
+    office.found(home, "an archive", OrganisationKind.ARCHIVE, "DE", "general")
     with contextlib.closing(TestServer(home)) as server:
         client = server.client()
         assert client.detect_faces(Image=stored("archive", "a/b c.jpg"))["FaceDetails"] == []

@@ -196,7 +196,9 @@ def test_search_faces_by_image(client: Any, known: str) -> None:
     listed = client.list_faces(CollectionId=known)["Faces"]
     assert answer["FaceMatches"][0]["Face"] == listed[0]
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
-    assert headers["x-countenance-calibration"].startswith(f"{answer['FaceModelVersion']}/adults; measured-to=")
+    assert headers["x-countenance-calibration"].startswith(
+        f"{answer['FaceModelVersion']}/adults; measured-to="
+    )
 
 
 def test_search_faces_by_image_members(client: Any, known: str) -> None:

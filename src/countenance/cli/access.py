@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from countenance import service
+from countenance import office
 from countenance import settings as homes
 from countenance.cli import terminal
 from countenance.errors import HomeError
@@ -67,7 +67,7 @@ def holder(
     settings: Settings, name: str | None, kind: str | None, place: str | None, purpose: str | None
 ) -> Holder:
     """The flags, and for what they leave open the answers of who sits at the terminal, or defaults."""
-    known = service.vocabulary(settings)
+    known = office.vocabulary(settings)
     ask = interactive()
     if name is None:
         name = _prompt("Name of the organisation", "me") if ask else "me"
@@ -137,8 +137,8 @@ def create(
     who = _organisation(settings, organisation, kind, place)
     if purpose is None:
         purpose = _purpose(who.kind, (), ask=False)
-    key, secret = service.issue(settings, who, purpose)
-    block = service.credentials(key, secret, settings.region)
+    key, secret = office.issue(settings, who, purpose)
+    block = office.credentials(key, secret, settings.region)
     if save:
         write_private(save, block.encode())
         block = f"Written to {save}.\n"
@@ -156,7 +156,7 @@ def create(
 @terminal.json_option
 def list_keys(home: Path, as_json: bool) -> None:
     """Show every key, without its secret."""
-    found = [facts(key) for key in service.issued(homes.load(home))]
+    found = [facts(key) for key in office.issued(homes.load(home))]
     if as_json:
         terminal.print_json(found)
         return
@@ -171,7 +171,7 @@ def list_keys(home: Path, as_json: bool) -> None:
 @terminal.home_option
 def revoke(access_key_id: str, home: Path) -> None:
     """Revoke a KEY for good. A running server refuses it from the next call on."""
-    if not service.revoke(homes.load(home), access_key_id):
+    if not office.revoke(homes.load(home), access_key_id):
         raise HomeError(f"no key {access_key_id} is in force; `countenance keys list` shows them")
     click.echo(f"Revoked {access_key_id}.")
 
@@ -201,7 +201,7 @@ def facts(key: Key) -> dict[str, Any]:
 
 def _organisation(settings: Settings, name: str | None, kind: str | None, place: str | None) -> Organisation:
     """The organisation of that name, the only one where none is named, or a new one."""
-    known = service.organisations(settings)
+    known = office.organisations(settings)
     if name is None:
         if len(known) != 1:
             raise HomeError(f"say which with --organisation: {', '.join(each.name for each in known)}")
@@ -216,7 +216,7 @@ def _organisation(settings: Settings, name: str | None, kind: str | None, place:
             return each
     if kind is None:
         raise HomeError(f"{name!r} is new here: say what it is with --kind, and where with --place")
-    return service.register(settings, name, OrganisationKind(kind), place or PLACE)
+    return office.register(settings, name, OrganisationKind(kind), place or PLACE)
 
 
 def _time(seconds: float | None) -> str | None:

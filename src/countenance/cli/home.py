@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from countenance import service
+from countenance import office
 from countenance import settings as homes
 from countenance.cli import access, door, terminal, weights
 from countenance.errors import HomeError, LedgerError
@@ -36,7 +36,7 @@ def init(home: Path, name: str | None, kind: str | None, place: str | None, purp
     if home.exists() and any(home.iterdir()):
         raise HomeError(f"{home} is not empty; give a new folder with --home")
     holder = access.holder(settings, name, kind, place, purpose)
-    key = service.found(settings, holder.name, holder.kind, holder.place, holder.purpose)
+    key = office.found(settings, holder.name, holder.kind, holder.place, holder.purpose)
     click.echo(f"Made a home in {home}")
     click.echo(f"  for      {holder.name}: {holder.kind}, {holder.place}, {holder.purpose or 'no purpose'}")
     click.echo(f"  account  {key.organisation.account}")
@@ -136,7 +136,7 @@ def verify(home: Path, known: Path | None, key: Path | None, as_json: bool) -> N
     with terminal.counting("Verifying") as progress:
         task = progress.add_task("entries", total=None)
         try:
-            found = service.verified(
+            found = office.verified(
                 settings,
                 lambda done, total: progress.update(task, completed=done, total=total),
                 public_key=key,
@@ -178,4 +178,4 @@ def verify(home: Path, known: Path | None, key: Path | None, as_json: bool) -> N
 @terminal.home_option
 def checkpoint(home: Path) -> None:
     """Print the newest signed head of the ledger: kept elsewhere, it shows later what was rewritten."""
-    click.echo(service.newest_checkpoint(homes.load(home)), nl=False)
+    click.echo(office.newest_checkpoint(homes.load(home)), nl=False)

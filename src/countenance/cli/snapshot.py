@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from countenance import service
+from countenance import office
 from countenance import settings as homes
 from countenance.cli import terminal
 from countenance.errors import HomeError
@@ -65,7 +65,7 @@ def restore(file: Path, home: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=home.parent) as folder:
         draft = Path(folder) / "home"
         _unpack(file, draft)
-        found = service.verified(homes.load(draft))
+        found = office.verified(homes.load(draft))
         if home.exists():
             home.rmdir()
         draft.rename(home)

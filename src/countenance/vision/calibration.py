@@ -38,7 +38,7 @@ class Calibration:
 
     points: (cosine, log10 FMR), cosines rising, rates falling, at least two. measured_to: the lowest log10
     FMR backed by at least 30 impostor errors. source: which pairs, how many, which command. interval: the
-    95 % interval of the FMR at Similarity 80, as two rates. provisional: not yet fitted to this population.
+    95 % interval of the FMR at Similarity 80, as two rates.
     """
 
     population: str
@@ -46,7 +46,6 @@ class Calibration:
     measured_to: float
     source: str
     interval: tuple[float, float]
-    provisional: bool = False
     _cosines: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _percents: tuple[float, ...] = field(init=False, repr=False, compare=False)
 

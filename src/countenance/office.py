@@ -1,0 +1,278 @@
+"""The operator's desk: a home is made, organisations registered, keys issued and revoked, the ledger read.
+
+None of it needs the senses or passes the door: whoever can read a home's files is its operator. What
+changes who may call is an entry in the ledger.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy.engine import Connection
+
+from countenance import settings as homes
+from countenance.database import Database, checkpoints
+from countenance.errors import HomeError, LedgerError, StorageError
+from countenance.keys import Key, Keys, Organisation
+from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, verification
+from countenance.ledger.verification import Snapshots
+from countenance.policy import Policy
+from countenance.settings import Settings, write_private
+from countenance.types import OrganisationKind
+
+LOG_NAMES = "countenance.local"
+"""What the ledgers' names begin with where the operator chose none. The rest is random, so that the
+checkpoints of two homes cannot be taken for each other's."""
+
+
+class Vocabulary(NamedTuple):
+    """The places and purposes that a home's policy knows."""
+
+    places: frozenset[str]
+    purposes: frozenset[str]
+
+
+def vocabulary(settings: Settings) -> Vocabulary:
+    """The words of the packs in force. Raises PolicyError."""
+    policy = Policy.load(settings.packs)
+    return Vocabulary(policy.places, policy.purposes)
+
+
+def found(settings: Settings, name: str, kind: OrganisationKind, place: str, purpose: str | None) -> Key:
+    """Make a home: folders, secrets, database, one organisation and its first key.
+
+    The key is written as an AWS credentials file. Raises HomeError where a home is there already or
+    policy does not know the place or the purpose.
+    """
+    _check_words(settings, place, purpose)
+    if settings.log_name == Settings(home=settings.home).log_name:
+        settings = dataclasses.replace(settings, log_name=f"{LOG_NAMES}/{secrets.token_hex(6)}")
+    homes.make(settings)
+    write_private(settings.master_key, os.urandom(32))
+    signer = Ed25519PrivateKey.generate()
+    write_private(settings.ledger_key, signer.private_bytes_raw())
+    public = checkpoint.verifier_key(settings.log_name, signer.public_key())
+    write_private(settings.ledger_public_key, f"{public}\n".encode())
+    if not settings.database:
+        write_private(settings.database_file, b"")
+
+    def first(connection: Connection) -> tuple[Key, str]:
+        return office.issue(connection, office.register(connection, name, kind, place), purpose)
+
+    with _administered(settings) as office:
+        key, secret = office.database.write(first)
+    write_private(settings.credentials, credentials(key, secret, settings.region).encode())
+    return key
+
+
+def organisations(settings: Settings) -> list[Organisation]:
+    with _administered(settings) as office, office.database.reading() as connection:
+        return office.keys.organisations(connection)
+
+
+def register(settings: Settings, name: str, kind: OrganisationKind, place: str) -> Organisation:
+    """A further organisation. Raises HomeError where policy does not know the place."""
+    _check_words(settings, place, None)
+    with _administered(settings) as office:
+        return office.database.write(lambda connection: office.register(connection, name, kind, place))
+
+
+def issue(settings: Settings, organisation: Organisation, purpose: str | None) -> tuple[Key, str]:
+    """A further key and its secret, which nothing shows again.
+
+    Raises HomeError where policy does not know the purpose.
+    """
+    _check_words(settings, organisation.place, purpose)
+    with _administered(settings) as office:
+        return office.database.write(lambda connection: office.issue(connection, organisation, purpose))
+
+
+def issued(settings: Settings) -> list[Key]:
+    """Every key of the home, revoked ones too, oldest first."""
+    with _administered(settings) as office, office.database.reading() as connection:
+        return office.keys.list(connection)
+
+
+def revoke(settings: Settings, access_key_id: str) -> bool:
+    """Whether there was such a key in force. A running server refuses it from its next call on."""
+    with _administered(settings) as office:
+        return office.database.write(lambda connection: office.revoke(connection, access_key_id))
+
+
+def verified(
+    settings: Settings,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    public_key: Path | None = None,
+    known: Path | None = None,
+) -> Verified:
+    """Read the whole ledger back, also while a server appends to it, and change nothing. Needs no secret.
+
+    progress: told how many entries are verified, of how many. public_key: a copy of `ledger.pub` that was
+    kept outside the home. known: a file with a checkpoint that the ledger must extend.
+    Raises LedgerError with the first bad entry.
+    """
+    name, key = _public_key(public_key or settings.ledger_public_key)
+    head = None if known is None else checkpoint.verify(_text(known), name, key)
+    with _snapshots(settings) as snapshots:
+        return verification.verify(snapshots, name, key, progress, head)
+
+
+def newest_checkpoint(settings: Settings) -> str:
+    """The newest signed head of the ledger, to be kept elsewhere. Raises LedgerError where it is not good."""
+    name, key = _public_key(settings.ledger_public_key)
+    query = sa.select(verification.raw(checkpoints.c.note)).order_by(checkpoints.c.size.desc()).limit(1)
+    with _snapshots(settings) as snapshots, snapshots() as connection:
+        note: str | None = connection.execute(query).scalar_one_or_none()
+    if note is None:
+        raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
+    checkpoint.verify(note, name, key)
+    return note
+
+
+def credentials(key: Key, secret: str, region: str) -> str:
+    """A key as AWS_SHARED_CREDENTIALS_FILE wants it."""
+    return (
+        "[default]\n"
+        f"aws_access_key_id = {key.access_key_id}\n"
+        f"aws_secret_access_key = {secret}\n"
+        f"region = {region}\n"
+    )
+
+
+def _check_words(settings: Settings, place: str, purpose: str | None) -> None:
+    known = vocabulary(settings)
+    if place not in known.places:
+        raise HomeError(
+            f"the place {place!r} is not in the vocabulary; use a code such as US-CA, DE or world"
+        )
+    if purpose is not None and purpose not in known.purposes:
+        raise HomeError(f"the purpose {purpose!r} is not one of {', '.join(sorted(known.purposes))}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Office:
+    """Where it is changed who may call. The change and its entry in the ledger are one transaction."""
+
+    keys: Keys
+    database: Database
+    ledger: Ledger
+
+    def register(self, connection: Connection, name: str, kind: OrganisationKind, place: str) -> Organisation:
+        organisation = self.keys.register(connection, name, kind, place)
+        self._record(connection, Act.REGISTER, organisation)
+        return organisation
+
+    def issue(
+        self, connection: Connection, organisation: Organisation, purpose: str | None
+    ) -> tuple[Key, str]:
+        key, secret = self.keys.issue(connection, organisation, purpose)
+        self._record(connection, Act.ISSUE, organisation, key)
+        return key, secret
+
+    def revoke(self, connection: Connection, access_key_id: str) -> bool:
+        key = self.keys.revoke(connection, access_key_id)
+        if key is not None:
+            self._record(connection, Act.REVOKE, key.organisation, key)
+        return key is not None
+
+    def _record(
+        self, connection: Connection, act: Act, organisation: Organisation, key: Key | None = None
+    ) -> None:
+        entry = govern_entry(
+            now=dt.datetime.now(dt.UTC),
+            act=act,
+            account=organisation.account,
+            kind=organisation.kind,
+            place=organisation.place,
+            purpose=key.purpose if key else None,
+            pseudonym=self.keys.pseudonym(key.access_key_id) if key else None,
+        )
+        self.ledger.append(connection, entry)
+
+
+@contextmanager
+def _administered(settings: Settings) -> Iterator[_Office]:
+    keys, ledger, database = Keys(secret_of(settings.master_key)), ledger_of(settings), database_of(settings)
+    database.before_commit(ledger.seal)
+    try:
+        yield _Office(keys, database, ledger)
+    finally:
+        database.close()
+
+
+def ledger_of(settings: Settings) -> Ledger:
+    return Ledger(Ed25519PrivateKey.from_private_bytes(secret_of(settings.ledger_key)), settings.log_name)
+
+
+def database_of(settings: Settings) -> Database:
+    _check_database(settings)
+    return Database(settings.database_url)
+
+
+def _check_database(settings: Settings) -> None:
+    if not settings.database and not settings.database_file.exists():
+        raise HomeError(f"{settings.database_file} is missing: restore this home from a backup")
+
+
+@contextmanager
+def _snapshots(settings: Settings) -> Iterator[Snapshots]:
+    """Reads of a home's database that change nothing in it: no migration, no writer."""
+    _check_database(settings)
+    url = sa.make_url(settings.database_url)
+    options: dict[str, Any] = {"execution_options": {"postgresql_readonly": True}}
+    if url.get_backend_name() == "sqlite":
+        file = Path(str(url.database))
+        query = {"mode": "ro", "uri": "true"}
+        if not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists():
+            query["immutable"] = "1"  # SQLite has nowhere to put its locks; nobody writes there either
+        url = sa.URL.create("sqlite", database=f"file:{quote(str(file))}", query=query)
+        options = {"connect_args": {"isolation_level": None, "timeout": 10}}
+    engine = sa.create_engine(url, **options)
+
+    @contextmanager
+    def snapshot() -> Iterator[Connection]:
+        with engine.begin() as connection:
+            if options.get("connect_args"):
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    try:
+        yield snapshot
+    except sa.exc.SQLAlchemyError as fault:
+        raise StorageError(f"the database cannot be read: {fault}") from fault
+    finally:
+        engine.dispose()
+
+
+def _public_key(path: Path) -> tuple[str, Ed25519PublicKey]:
+    """The name and key of a C2SP verifier line."""
+    try:
+        return checkpoint.read_key(_text(path))
+    except LedgerError as fault:
+        raise HomeError(f"{path} is not a verifier key: {fault}") from fault
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as fault:
+        raise HomeError(f"{path} cannot be read ({fault})") from fault
+
+
+def secret_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise HomeError(f"{path} is missing: restore it from a backup; nothing can replace it") from None
