@@ -46,8 +46,8 @@ class Session:
     network wants float32 (1, C, H, W); the change is compiled into it, which spares copies (measured: 7 to
     10 % of detection's time, the same results bit by bit).
 
-    Two threads share a stream: measured on two cores with SFace, one stream of two threads answers a lone
-    caller in 9.4 ms and four callers at 110 a second; two streams of one thread take 16.4 ms and give 114.
+    Each thread has a stream of its own: a photo takes 57 ms of processor time so, and 80 where two threads
+    share one (docs/decisions/0003-one-inference-runtime.md).
     """
 
     def __init__(
@@ -62,10 +62,9 @@ class Session:
         self._source = source
         self._of_pixels = of_pixels
         self._threads = threads or default_threads()
-        self._streams = (self._threads + 1) // 2
         self._compiled: OrderedDict[tuple[int, ...], queue.SimpleQueue[Any]] = OrderedDict()
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(self._streams + 1, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(self._threads + 1, thread_name_prefix=name)
 
     def run(self, array: Tensor | Pixels) -> list[Tensor]:
         """The network's outputs, in the model's order, for one input. Raises ModelError."""
@@ -81,7 +80,7 @@ class Session:
 
     def map(self, arrays: Sequence[Tensor | Pixels]) -> list[list[Tensor]]:
         """run() over many inputs, as many at once as the processors take."""
-        if len(arrays) < 2 or self._streams < 2:
+        if len(arrays) < 2 or self._threads < 2:
             return [self.run(array) for array in arrays]
         return list(self._pool.map(self.run, arrays))
 
@@ -107,7 +106,7 @@ class Session:
         except RuntimeError as fault:
             raise ModelError(f"{self._name} cannot be loaded: {fault}") from fault
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(self._streams):
+        for _ in range(self._threads):
             requests.put(compiled.create_infer_request())
         return requests
 
@@ -116,7 +115,7 @@ class Session:
         return {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": self._threads,
-            "NUM_STREAMS": self._streams,
+            "NUM_STREAMS": self._threads,
         }
 
 
