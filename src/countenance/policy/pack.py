@@ -61,7 +61,7 @@ class Pack:
 
 def folder_of(name: str | Path) -> Path:
     """A pack by its folder, or by name where it ships with Countenance. Raises PolicyError."""
-    folder = HERE / "packs" / name  # which is `name` itself where that is a whole path
+    folder = name if isinstance(name, Path) else HERE / "packs" / name  # `name` itself if a whole path
     if not folder.is_dir():
         shipped = ", ".join(sorted(path.name for path in (HERE / "packs").iterdir()))
         raise PolicyError(
