@@ -33,6 +33,10 @@ Tensor = npt.NDArray[np.float32]
 _SHAPES_KEPT: Final = 8  # compiled input shapes a session keeps; the detector uses six
 
 
+_ALONE = threading.Lock()
+"""Held while a network is compiled: the first use of OpenVINO is not for two threads at once."""
+
+
 def default_threads() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -71,7 +75,10 @@ class Session:
         requests = self._requests(array.shape)
         request = requests.get()
         try:
-            request.infer([array], share_inputs=True)
+            # Filled in place: making a Tensor of an array is where two threads at once were seen to wait for
+            # each other for ever, each for what the other held of Python's lock and OpenVINO's.
+            request.input_tensors[0].data[...] = array
+            request.infer()
             return [np.array(tensor.data) for tensor in request.output_tensors]
         except RuntimeError as fault:
             raise ModelError(f"{self._name} failed on an input of shape {array.shape}: {fault}") from fault
@@ -102,12 +109,16 @@ class Session:
                 model = _from_pixels(model, shape)
             else:
                 model.reshape(list(shape))
-            compiled = _core().compile_model(model, "CPU", self._settings())
+            with _ALONE:
+                compiled = _core().compile_model(model, "CPU", self._settings())
+                idle = [compiled.create_infer_request() for _ in range(self._threads)]
+                for request in idle:
+                    request.infer()  # what is set up at the first use is set up by one thread
         except RuntimeError as fault:
             raise ModelError(f"{self._name} cannot be loaded: {fault}") from fault
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(self._threads):
-            requests.put(compiled.create_infer_request())
+        for request in idle:
+            requests.put(request)
         return requests
 
     def _settings(self) -> dict[str, object]:
