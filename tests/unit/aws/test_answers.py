@@ -18,7 +18,8 @@ from countenance import errors
 from countenance.aws import model
 
 FACE = "0123abcd-0123-0123-0123-0123456789ab"
-SERVICE = ServiceModel(Loader().load_service_model("rekognition", "service-2"), "rekognition")
+LOADER = Loader(extra_search_paths=[str(model.OURS)])
+SERVICE = ServiceModel(LOADER.load_service_model("rekognition", "service-2"), "rekognition")
 
 
 def moments() -> st.SearchStrategy[dt.datetime]:

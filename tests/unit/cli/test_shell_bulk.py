@@ -139,7 +139,10 @@ def test_what_was_enrolled_before_an_interruption_is_kept_and_the_rest_follows(
     code: int,
 ) -> None:
     many(tmp_path / "photos", hopper, 12)
-    program = [sys.executable, "-c", "from countenance.cli import main; main()"]
+    heeding = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # tests may run without
+    )
+    program = [sys.executable, "-c", f"{heeding}; from countenance.cli import main; main()"]
     command = ["index", collection, str(tmp_path / "photos"), "--home", str(running.home)]
     process = subprocess.Popen(
         [*program, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
