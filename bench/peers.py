@@ -5,8 +5,8 @@
 Every contestant is a process (contestant.py) that holds its models; they take turns on the same photos, so
 that whatever else the machine does meets all of them. On one core each is one process and looks at one
 photo at a time. On two cores each peer is two processes, one a core, that share the photos between them;
-Countenance is one process that looks at two photos at once. Loading models and one unmeasured turn come
-first. Linux only: it pins processes to cores.
+Countenance is one process that looks at four photos at once, as its server does. Loading models
+and one unmeasured turn come first. Linux only: it pins processes to cores.
 """
 
 from __future__ import annotations
@@ -142,7 +142,9 @@ def contest(
             ours = name == OURS
             python = Path(sys.executable) if ours else peers_python
             homes = [cores] if ours else [[core] for core in cores]
-            contestants.append(Contestant(name, python, homes, len(cores) if ours else 1))
+            # As many as the server's threads that look: two decode while each core has a model to run.
+            at_once = len(cores) + 2 if ours and len(cores) > 1 else 1
+            contestants.append(Contestant(name, python, homes, at_once))
             open_ones.callback(contestants[-1].close)
         for contestant in contestants:
             try:
