@@ -1,0 +1,224 @@
+"""TensorFlow.js graph models as ONNX. Pure.
+
+A model is a model.json (the graph, the outputs' names, a manifest of weights) and a file of weights laid end
+to end. Pictures keep TensorFlow's order of axes, (N, H, W, C): every step that ONNX defines for (N, C, H, W)
+stands between two Transposes, which OpenVINO takes out again.
+
+Known are the steps that small face networks are made of; another one is a ModelError, not a guess.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from countenance.errors import ModelError
+
+Weights = dict[str, npt.NDArray[np.generic]]
+Node = Mapping[str, Any]
+
+_OPSET: Final = 18
+_PLAIN: Final = {
+    "Add": "Add",
+    "AddV2": "Add",
+    "BiasAdd": "Add",
+    "Identity": "Identity",
+    "MatMul": "MatMul",
+    "Maximum": "Max",
+    "Minimum": "Min",
+    "Mul": "Mul",
+    "Relu": "Relu",
+    "Sigmoid": "Sigmoid",
+    "Softmax": "Softmax",
+    "Sub": "Sub",
+    "Tanh": "Tanh",
+}
+
+
+def to_onnx(model: bytes, weights: bytes) -> bytes:
+    """The ONNX model that a model.json and its weights describe, for one picture at a time.
+
+    Raises ModelError where the two do not fit together or the graph has a step that is not known here.
+    """
+    try:
+        description = json.loads(model)
+        graph = _Graph(_weights(description, weights))
+        for node in description["modelTopology"]["node"]:
+            graph.add(node)
+        proto = graph.model(_outputs(description, graph.last))
+        onnx.checker.check_model(proto)
+    except (KeyError, ValueError, IndexError, TypeError, onnx.checker.ValidationError) as odd:
+        raise ModelError(f"this is no TensorFlow.js graph model that can be read: {odd!r}") from odd
+    return bytes(proto.SerializeToString())
+
+
+def _weights(description: Mapping[str, Any], data: bytes) -> Weights:
+    """The tensors of the manifest, in the order of the file, as the numbers that packed ones stand for."""
+    weights: Weights = {}
+    place = 0
+    for entry in (each for group in description["weightsManifest"] for each in group["weights"]):
+        packing = entry.get("quantization", {})
+        stored = np.dtype(packing.get("dtype", entry["dtype"]))
+        shape = entry["shape"]
+        raw = np.frombuffer(data, stored, int(np.prod(shape, dtype=int)), place).reshape(shape)
+        place += raw.nbytes
+        if "scale" in packing:
+            raw = raw.astype(np.float32) * np.float32(packing["scale"]) + np.float32(packing["min"])
+        weights[entry["name"]] = raw.astype(entry["dtype"])
+    if place != len(data):
+        raise ValueError(f"{len(data)} bytes of weights where the manifest lists {place}")
+    return weights
+
+
+def _outputs(description: Mapping[str, Any], last: str) -> list[str]:
+    """The names the model is published to give; the last step's where it does not say."""
+    signature = description.get("signature") or description.get("userDefinedMetadata", {}).get("signature")
+    named = (signature or {}).get("outputs", {})
+    return [_source(each["name"]) for each in named.values()] or [last]
+
+
+def _source(name: str) -> str:
+    """The step that a reference such as `scores:0` points to. Only first outputs occur in these networks."""
+    step, _, index = name.partition(":")
+    if index not in {"", "0"}:
+        raise ValueError(f"{name} is a second output")
+    return step
+
+
+class _Graph:
+    """The ONNX graph as it grows, step by step in the order of the file."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.last = ""
+        self._weights = weights
+        self._nodes: list[onnx.NodeProto] = []
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def add(self, node: Node) -> None:
+        kind, name = node["op"], node["name"]
+        ins = [_source(each) for each in node.get("input", []) if not each.startswith("^")]
+        if kind == "Const":
+            return
+        if kind == "Placeholder":
+            sides = [int(each["size"]) for each in node["attr"]["shape"]["shape"]["dim"]]
+            shape = [1 if side < 0 else side for side in sides]
+            self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+            return
+        if kind in _PLAIN:
+            result = self._step(_PLAIN[kind], *map(self._value, ins))
+        elif kind in _STEPS:
+            result = _STEPS[kind](self, node, ins)
+        else:
+            raise ValueError(f"the step {kind} ({name}) is not known")
+        self._nodes.append(helper.make_node("Identity", [result], [name]))
+        self.last = name
+
+    def model(self, outputs: Sequence[str]) -> onnx.ModelProto:
+        results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+        graph = helper.make_graph(self._nodes, "tfjs", self._inputs, results, list(self._constants.values()))
+        opset = [helper.make_opsetid("", _OPSET)]
+        return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=opset, ir_version=9))
+
+    def convolution(self, node: Node, ins: list[str], *, depthwise: bool) -> str:
+        kernel = self._weights[ins[1]]  # (H, W, in, out), or (H, W, in, times) where channels stay apart
+        height, width, channels, _ = kernel.shape
+        kernel = kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(3, 2, 0, 1)
+        if depthwise:
+            kernel = kernel.reshape(-1, 1, height, width)
+        result = self._on_channels(
+            "Conv",
+            ins[0],
+            self._constant(kernel),
+            kernel_shape=[height, width],
+            strides=_integers(node, "strides")[1:3],
+            dilations=_integers(node, "dilations")[1:3],
+            auto_pad=_padding(node),
+            group=channels if depthwise else 1,
+        )
+        return self._fused(node, result, ins[2:])
+
+    def dense(self, node: Node, ins: list[str]) -> str:
+        if _flag(node, "transpose_a") or _flag(node, "transpose_b"):
+            raise ValueError(f"{node['name']} multiplies a transposed matrix")
+        return self._fused(node, self._step("MatMul", *map(self._value, ins[:2])), ins[2:])
+
+    def max_pool(self, node: Node, ins: list[str]) -> str:
+        window = {"kernel_shape": _integers(node, "ksize")[1:3], "strides": _integers(node, "strides")[1:3]}
+        return self._on_channels("MaxPool", ins[0], auto_pad=_padding(node), **window)
+
+    def mean(self, node: Node, ins: list[str]) -> str:
+        axes = self._constant(self._weights[ins[1]].astype(np.int64).reshape(-1))
+        return self._step("ReduceMean", self._value(ins[0]), axes, keepdims=int(_flag(node, "keep_dims")))
+
+    def _fused(self, node: Node, result: str, extras: list[str]) -> str:
+        """What TensorFlow folded into a step: a bias first, then what bends it."""
+        for name in _texts(node, "fused_ops"):
+            if name == "BiasAdd":
+                result = self._step("Add", result, self._value(extras[0]))
+            elif name in {"Relu", "Sigmoid", "Tanh"}:
+                result = self._step(name, result)
+            else:
+                raise ValueError(f"{node['name']} ends in {name}, which is not known")
+        return result
+
+    def _on_channels(self, kind: str, picture: str, *others: str, **attributes: Any) -> str:
+        turned = self._step("Transpose", self._value(picture), perm=[0, 3, 1, 2])
+        return self._step("Transpose", self._step(kind, turned, *others, **attributes), perm=[0, 2, 3, 1])
+
+    def _step(self, kind: str, *ins: str, **attributes: Any) -> str:
+        name = f"step {len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(ins), [name], **attributes))
+        return name
+
+    def _value(self, name: str) -> str:
+        """A step's result as it is; a tensor of the file, as a constant of the graph."""
+        if name in self._weights and name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(self._weights[name], name)
+        return name
+
+    def _constant(self, values: npt.NDArray[np.generic]) -> str:
+        name = f"constant {len(self._constants)}"
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        return name
+
+
+def _attribute(node: Node, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = node.get("attr", {}).get(name, {})
+    return found
+
+
+def _integers(node: Node, name: str) -> list[int]:
+    return [int(each) for each in _attribute(node, name)["list"]["i"]]
+
+
+def _texts(node: Node, name: str) -> list[str]:
+    return [base64.b64decode(each).decode() for each in _attribute(node, name).get("list", {}).get("s", [])]
+
+
+def _flag(node: Node, name: str) -> bool:
+    return bool(_attribute(node, name).get("b", False))
+
+
+def _padding(node: Node) -> str:
+    if base64.b64decode(_attribute(node, "data_format").get("s", "TkhXQw==")) != b"NHWC":
+        raise ValueError(f"{node['name']} has its channels first")
+    return {b"SAME": "SAME_UPPER", b"VALID": "VALID"}[base64.b64decode(_attribute(node, "padding")["s"])]
+
+
+_STEPS: Final[Mapping[str, Callable[[_Graph, Node, list[str]], str]]] = {
+    "Conv2D": lambda graph, node, ins: graph.convolution(node, ins, depthwise=False),
+    "_FusedConv2D": lambda graph, node, ins: graph.convolution(node, ins, depthwise=False),
+    "DepthwiseConv2dNative": lambda graph, node, ins: graph.convolution(node, ins, depthwise=True),
+    "FusedDepthwiseConv2dNative": lambda graph, node, ins: graph.convolution(node, ins, depthwise=True),
+    "MaxPool": _Graph.max_pool,
+    "Mean": _Graph.mean,
+    "_FusedMatMul": _Graph.dense,
+}
