@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -280,7 +281,8 @@ class Running(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._post_notice()
+            if not self._another_answers():
+                self._post_notice()
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -288,6 +290,16 @@ class Running(uvicorn.Server):
             if json.loads(self._notice.read_text()).get("url") == self.url:  # else another server's
                 self._notice.unlink()
         await super().shutdown(sockets)
+
+    def _another_answers(self) -> bool:
+        """Whether a server that serves the home already has its notice there; it keeps it to its end."""
+        try:
+            url = json.loads(self._notice.read_text())["url"]
+            address = urlsplit(url)
+            with socket.create_connection((address.hostname, address.port), 1):
+                return bool(url != self.url)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def _post_notice(self) -> None:
         """Whole or not at all, and for the owner alone."""
