@@ -17,7 +17,7 @@ from countenance.types import Box, Description, Embedding, Face, Image, Landmark
 from countenance.vision import Vision
 from countenance.vision.calibration import Calibration
 from countenance.vision.landmarks import NAMED
-from countenance.vision.zoo import Card, Carrier
+from countenance.vision.zoo import Card
 
 Colour = tuple[int, int, int]
 RED: Colour = (200, 0, 0)
@@ -32,18 +32,18 @@ CARD = Card(
     title="Coloured squares",
     family="Fake",
     task="embed",
-    file="none",
-    size=0,
-    sha256="0" * 64,
+    files=(),
     conversion="none",
     licence="Apache-2.0",
     licence_source="this repository",
-    upstream="",
+    training="nothing",
+    commercial=True,
+    commercial_reason="nothing was trained",
     paper="",
     input="",
     intended_use="tests",
     not_for="anything else",
-    carrier=Carrier("none", "none", "0", "none"),
+    carrier=None,
     dimensions=64,
     calibrations=MappingProxyType({"adults": ADULTS, "children": ADULTS}),
 )

@@ -30,13 +30,17 @@ def test_ids_are_unique() -> None:
 
 @every_card
 def test_the_card_is_filled_in(card: Card) -> None:
-    assert re.fullmatch(r"[0-9a-f]{64}", card.sha256)
     assert re.fullmatch(r"[a-z0-9-]{3,40}", card.id)
+    for file in card.files:
+        assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+        if card.carrier:
+            assert file.upstream.startswith("https://")
+            assert file.member
     assert card.licence in {"MIT", "Apache-2.0", "BSD-3-Clause"}
-    for address in (card.upstream, card.licence_source):
-        assert address.startswith("https://")
-    for text in (card.title, card.intended_use, card.not_for, card.input, card.paper):
+    assert card.licence_source.startswith("https://")
+    for text in (card.title, card.intended_use, card.not_for, card.input, card.paper, card.commercial_reason):
         assert len(text) > 15
+    assert len(card.training) > 15 or card.training == "not disclosed"
     assert card.measured, "a card says what was measured"
 
 
@@ -47,8 +51,8 @@ def test_a_family_runs_it(card: Card) -> None:
 
 @every_card
 def test_the_file_is_the_one_on_the_card(card: Card) -> None:
-    place = zoo.pull(card)
-    assert place.stat().st_size == card.size
+    zoo.pull(card)
+    assert [path.stat().st_size for path in zoo.paths(card)] == [file.size for file in card.files]
     assert zoo.load(card)
 
 

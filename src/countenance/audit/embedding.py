@@ -95,7 +95,7 @@ _BESIDE = frozenset({"calibration.py", "quality.py", "canonical.py", "zoo.py"})
 
 def system(vision: Vision) -> bytes:
     """A digest (32 bytes) of what gives the figures: the weights in use and the senses' code."""
-    digest = hashlib.sha256("".join(card.sha256 for card in vision.cards).encode())
+    digest = hashlib.sha256("".join(file.sha256 for card in vision.cards for file in card.files).encode())
     for file in sorted(resources.files("countenance.vision").iterdir(), key=lambda file: file.name):
         if file.name.endswith(".py") and file.name not in _BESIDE:
             digest.update(file.read_bytes())

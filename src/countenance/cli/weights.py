@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import click
-from rich.progress import Progress, TaskID
+from rich.progress import TaskID
 
 from countenance.cli import terminal
 from countenance.errors import ModelError
@@ -57,7 +58,7 @@ def verify(as_json: bool) -> None:
     with terminal.counting("Checking") as progress:
         task = progress.add_task("", total=len(zoo.cards()))
         for card in zoo.cards():
-            results.append({"id": card.id, "sha256": card.sha256, "error": _fault(card)})
+            results.append({"id": card.id, "error": _fault(card)})
             progress.advance(task)
     faults = [result["error"] for result in results if result["error"]]
     if as_json:
@@ -70,19 +71,20 @@ def verify(as_json: bool) -> None:
 
 
 def pull_missing(cards: list[Card]) -> list[Card]:
-    """Fetch the cards' files that are not here, with a bar for each. Raises ModelError."""
-    missing = [card for card in cards if not zoo.path(card).exists()]
+    """Fetch the cards' files that are not here, with a bar for each package. Raises ModelError."""
+    missing = [card for card in cards if not zoo.present(card)]
     if not missing:
         return []
     with terminal.fetching() as progress:
-        for card in missing:
-            _pull(card, progress)
+        bars: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done)
+
+        zoo.pull(*missing, report=report)
     return missing
-
-
-def _pull(card: Card, progress: Progress) -> None:
-    task: TaskID = progress.add_task(card.id, total=card.size)
-    zoo.pull(card, lambda _card, done, total: progress.update(task, completed=done, total=total))
 
 
 def _facts(card: Card) -> dict[str, Any]:
@@ -91,15 +93,19 @@ def _facts(card: Card) -> dict[str, Any]:
         "title": card.title,
         "task": card.task,
         "size": card.size,
-        "sha256": card.sha256,
+        "files": [
+            {**dataclasses.asdict(file), "path": str(path)}
+            for file, path in zip(card.files, zoo.paths(card), strict=True)
+        ],
         "licence": card.licence,
         "licence_source": card.licence_source,
-        "upstream": card.upstream,
+        "training": card.training,
+        "commercial": card.commercial,
+        "commercial_reason": card.commercial_reason,
         "intended_use": card.intended_use,
         "not_for": card.not_for,
         "measured": dict(card.measured),
-        "present": zoo.path(card).exists(),
-        "path": str(zoo.path(card)),
+        "present": zoo.present(card),
     }
 
 

