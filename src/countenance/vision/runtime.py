@@ -34,7 +34,11 @@ _SHAPES_KEPT: Final = 8  # compiled input shapes a session keeps; the detector u
 
 
 _ALONE = threading.Lock()
-"""Held while a network is compiled: the first use of OpenVINO is not for two threads at once."""
+"""Held while a network is compiled and run for the first time.
+
+At its first array OpenVINO's binding looks numpy up, and waits for Python's lock with a guard in its hands; a
+second thread that had the lock and came to the guard was seen to wait with it for ever.
+"""
 
 
 def default_threads() -> int:
@@ -75,8 +79,6 @@ class Session:
         requests = self._requests(array.shape)
         request = requests.get()
         try:
-            # Filled in place: making a Tensor of an array is where two threads at once were seen to wait for
-            # each other for ever, each for what the other held of Python's lock and OpenVINO's.
             request.input_tensors[0].data[...] = array
             request.infer()
             return [np.array(tensor.data) for tensor in request.output_tensors]
@@ -113,7 +115,7 @@ class Session:
                 compiled = _core().compile_model(model, "CPU", self._settings())
                 idle = [compiled.create_infer_request() for _ in range(self._threads)]
                 for request in idle:
-                    request.infer()  # what is set up at the first use is set up by one thread
+                    request.infer()
         except RuntimeError as fault:
             raise ModelError(f"{self._name} cannot be loaded: {fault}") from fault
         requests: queue.SimpleQueue[Any] = queue.SimpleQueue()

@@ -151,5 +151,56 @@ def test_running_a_network_tells_nobody(tmp_path: Path) -> None:
     assert not (tmp_path / "intel").exists()
 
 
+TOGETHER = """
+    import sys
+    import threading
+    import numpy as np
+    from countenance.vision import Vision
+    from countenance.vision.images import decode
+    from countenance.vision.runtime import Session
+    from tests.parity import photos
+    from tests.unit.vision.test_runtime import doubling
+
+    # A thread that takes Python's lock keeps it a second: long enough to run into what another has begun.
+    sys.setswitchinterval(1)
+    start = threading.Barrier(4)
+    session, number = Session("double", doubling, 4), np.ones((1, 2), np.float32)
+    vision, pictures = Vision.load(threads=2), [decode(photos.grace()), decode(photos.eileen())]
+
+    def network():
+        start.wait()
+        session.run(number)
+
+    def senses():
+        start.wait()
+        for image in pictures:
+            vision.embed(image, vision.detect(image))
+
+    threads = [threading.Thread(target=PART) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print("all came back")
+"""
+
+
+@pytest.mark.parametrize("part", ["network", "senses"])
+def test_threads_that_are_the_first_to_use_openvino_do_not_wait_for_ever(part: str) -> None:
+    """OpenVINO's binding looks numpy up at its first array, holding a guard while it waits for Python's lock.
+
+    A second thread that has that lock and comes to the guard then waits too. Needs a process that is new.
+    """
+    answer = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(TOGETHER).replace("PART", part)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert answer.stdout == "all came back\n"
+
+
 def test_there_is_at_least_one_processor() -> None:
     assert default_threads() >= 1
