@@ -48,7 +48,12 @@ class Service:
             self._presence = Presence(settings.processes)
             undo.callback(self._presence.leave)
             tools = Tools(
-                vision=vision or Vision.load(embedder=settings.embedder, threads=settings.threads or None),
+                vision=vision
+                or Vision.load(
+                    embedder=settings.embedder,
+                    threads=settings.threads or None,
+                    commercial_only=settings.commercial_only,
+                ),
                 galleries=Galleries(self._database),
                 database=self._database,
                 objects=Endpoint(settings.s3_endpoint) if settings.s3_endpoint else Folders(settings.buckets),

@@ -26,6 +26,8 @@ class Settings:
     region: the one that ARNs and the credentials file name; look-ups ignore it.
     threads: cores that models may use; 0 means all.
     waiting: calls that may be in the house at once; one more is told to slow down.
+    commercial_only: whether to load only models whose licence and training labels leave commercial use open;
+    `countenance models list` says what disappears.
     """
 
     home: Path
@@ -37,6 +39,7 @@ class Settings:
     region: str = "us-east-1"
     threads: int = 0
     waiting: int = 64
+    commercial_only: bool = False
 
     @property
     def database_url(self) -> str:
@@ -102,8 +105,9 @@ def load(home: Path) -> Settings:
         name: tuple(value) if isinstance(value, list) else value for name, value in lines.items()
     }
     for name, value in values.items():
-        if not isinstance(value, type(known[name].default)) or isinstance(value, bool):
-            raise HomeError(f"{path}: {name} must be written like {known[name].default!r}, not {value!r}")
+        if type(value) is not type(known[name].default):
+            like = _toml(known[name].default)
+            raise HomeError(f"{path}: {name} must be written like {like}, not {value!r}")
     return Settings(home=home, **values)
 
 
@@ -137,5 +141,5 @@ def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, int):
-        return str(value)
+        return str(value).lower()  # true and false are integers to Python
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -11,7 +11,13 @@ from countenance.settings import Settings
 
 
 def test_what_is_made_is_what_is_loaded(tmp_path: Path) -> None:
-    made = Settings(home=tmp_path / "home", s3_endpoint='http://127.0.0.1:1/"x"', packs=("base",), waiting=3)
+    made = Settings(
+        home=tmp_path / "home",
+        s3_endpoint='http://127.0.0.1:1/"x"',
+        packs=("base",),
+        waiting=3,
+        commercial_only=True,
+    )
     settings.make(made)
     assert settings.load(made.home) == made
 
@@ -40,6 +46,7 @@ def test_no_home_says_what_to_do(tmp_path: Path) -> None:
     [
         ("treshold = 3", "unknown setting 'treshold'"),
         ('waiting = "many"', "waiting must be written like 64"),
+        ("commercial_only = 1", "commercial_only must be written like false"),
         ("waiting = true", "waiting must be written like 64"),
         ("region = [1]", "region must be written like"),
         ("region", "settings.toml"),

@@ -54,7 +54,7 @@ def opened(home: Path, parallel: int = 1) -> Iterator[Any]:
     if notice := find(settings):
         yield _client(settings, notice.url, parallel, verify=notice.certificate)
         return
-    weights.pull_missing(list(zoo.cards()))
+    weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
     service = Service(settings)
     try:
         client = _client(settings, "http://localhost", parallel)

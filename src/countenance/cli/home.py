@@ -28,9 +28,21 @@ LOG = logging.getLogger("countenance")
 @access.kind_option
 @access.place_option
 @access.purpose_option
-def init(home: Path, name: str | None, kind: str | None, place: str | None, purpose: str | None) -> None:
+@click.option(
+    "--commercial-only",
+    is_flag=True,
+    help="Load only models whose licence and training labels leave commercial use open.",
+)
+def init(
+    home: Path,
+    name: str | None,
+    kind: str | None,
+    place: str | None,
+    purpose: str | None,
+    commercial_only: bool,
+) -> None:
     """Make a home: database, ledger, keys. Asks what no option says; without a terminal takes defaults."""
-    settings = Settings(home=home)
+    settings = Settings(home=home, commercial_only=commercial_only)
     if (home / homes.FILE).exists():
         raise HomeError(f"{home} is a Countenance home already; `countenance serve` starts it")
     if home.exists() and any(home.iterdir()):
@@ -83,7 +95,7 @@ def serve(
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    weights.pull_missing(list(zoo.cards()))
+    weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
     built = Service(settings)
     try:
         running = Running(built, host, port, certificate=tls_cert, private_key=tls_key)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import TaskID
 
+from countenance import settings as homes
 from countenance.cli import terminal
 from countenance.errors import ModelError
 from countenance.vision import zoo
 from countenance.vision.zoo import Card
+
+commercial_option = click.option(
+    "--commercial-only", is_flag=True, help="As if the home's settings.toml said commercial_only = true."
+)
 
 
 @click.group()
@@ -20,44 +27,67 @@ def models() -> None:
 
 
 @models.command("list")
+@terminal.home_option
+@commercial_option
 @terminal.json_option
-def list_models(as_json: bool) -> None:
-    """Show every model's card, and whether its weights are here."""
-    cards = [_facts(card) for card in zoo.cards()]
+def list_models(home: Path, commercial_only: bool, as_json: bool) -> None:
+    """Show every model's card, whether its weights are here, and whether the home may load them."""
+    offered = zoo.offered(commercial_only=commercial_only or _set(home))
+    cards = [_facts(card, withheld=card not in offered) for card in zoo.cards()]
     if as_json:
         terminal.print_json(cards)
         return
     terminal.print_table(
-        ("model", "task", "size>", "licence", "here", "title"),
+        ("model", "task", "licence", "commercial", "size>", "here"),
         [
-            (c["id"], c["task"], _size(c["size"]), c["licence"], "yes" if c["present"] else "no", c["title"])
-            for c in cards
+            (
+                card["id"],
+                card["task"],
+                card["licence"],
+                "yes" if card["commercial"] else "no",
+                _size(card["size"]),
+                "yes" if card["present"] else "no",
+            )
+            for card in cards
         ],
     )
+    _explain(offered)
     click.echo(f"Weights are kept in {zoo.home()}.")
-    if not all(card["present"] for card in cards):
+    if not all(card["present"] or card["withheld"] for card in cards):
         click.echo("`countenance models pull` fetches what is missing.")
 
 
 @models.command()
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
-def pull(names: tuple[str, ...]) -> None:
-    """Fetch the weights that are missing, all of them or the MODELs named. Afterwards nothing is fetched."""
-    fetched = pull_missing([zoo.card(name) for name in names] or list(zoo.cards()))
+@terminal.home_option
+@commercial_option
+def pull(names: tuple[str, ...], home: Path, commercial_only: bool) -> None:
+    """Fetch the weights that are missing, all of them or the MODELs named. Afterwards nothing is fetched.
+
+    What the home may not load is not fetched.
+    """
+    commercial_only = commercial_only or _set(home)
+    offered = zoo.offered(commercial_only=commercial_only)
+    fetched = pull_missing([zoo.card(name, commercial_only=commercial_only) for name in names] or offered)
     if fetched:
         click.echo(f"Fetched {', '.join(card.id for card in fetched)} into {zoo.home()}.")
     else:
         click.echo(f"All weights are in {zoo.home()} already.")
+    if not names:
+        _explain(offered)
 
 
 @models.command()
+@terminal.home_option
+@commercial_option
 @terminal.json_option
-def verify(as_json: bool) -> None:
+def verify(home: Path, commercial_only: bool, as_json: bool) -> None:
     """Check every weight file against the digest on its card; fails if one is missing or altered."""
+    cards = zoo.offered(commercial_only=commercial_only or _set(home))
     results = []
     with terminal.counting("Checking") as progress:
-        task = progress.add_task("", total=len(zoo.cards()))
-        for card in zoo.cards():
+        task = progress.add_task("", total=len(cards))
+        for card in cards:
             results.append({"id": card.id, "error": _fault(card)})
             progress.advance(task)
     faults = [result["error"] for result in results if result["error"]]
@@ -70,7 +100,7 @@ def verify(as_json: bool) -> None:
         raise ModelError("\n".join(str(fault) for fault in faults))
 
 
-def pull_missing(cards: list[Card]) -> list[Card]:
+def pull_missing(cards: Iterable[Card]) -> list[Card]:
     """Fetch the cards' files that are not here, with a bar for each package. Raises ModelError."""
     missing = [card for card in cards if not zoo.present(card)]
     if not missing:
@@ -87,7 +117,21 @@ def pull_missing(cards: list[Card]) -> list[Card]:
     return missing
 
 
-def _facts(card: Card) -> dict[str, Any]:
+def _set(home: Path) -> bool:
+    """Whether the home says commercial_only; there may be none yet."""
+    return (home / homes.FILE).exists() and homes.load(home).commercial_only
+
+
+def _explain(offered: Collection[Card]) -> None:
+    """Say what is withheld, and why."""
+    withheld = [card for card in zoo.cards() if card not in offered]
+    if withheld:
+        click.echo("Commercial use only: neither fetched nor loaded, and what they tell is left out:")
+    for card in withheld:
+        click.echo(f"  {card.id}: {card.commercial_reason}")
+
+
+def _facts(card: Card, *, withheld: bool) -> dict[str, Any]:
     return {
         "id": card.id,
         "title": card.title,
@@ -106,6 +150,7 @@ def _facts(card: Card) -> dict[str, Any]:
         "not_for": card.not_for,
         "measured": dict(card.measured),
         "present": zoo.present(card),
+        "withheld": withheld,
     }
 
 

@@ -73,12 +73,20 @@ class Vision:
         landmarker: str = "mediapipe-face-landmarker",
         embedder: str = "sface-2021dec",
         threads: int | None = None,
+        commercial_only: bool = False,
     ) -> Vision:
-        """The senses by their cards' ids. threads: processors to use, all by default."""
+        """The senses by their cards' ids. threads: processors to use, all by default.
+
+        commercial_only: refuse a card whose licence or training labels close commercial use, by ModelError.
+        """
+
+        def named(identity: str) -> zoo.Card:
+            return zoo.card(identity, commercial_only=commercial_only)
+
         return cls(
-            _build(DETECTORS, detector, threads),
-            _build(LANDMARKERS, landmarker, threads),
-            _build(EMBEDDERS, embedder, threads),
+            _build(DETECTORS, named(detector), threads),
+            _build(LANDMARKERS, named(landmarker), threads),
+            _build(EMBEDDERS, named(embedder), threads),
         )
 
     @property
@@ -119,9 +127,8 @@ class Vision:
 
 
 def _build(
-    families: Mapping[str, Callable[[zoo.Card, int | None], Sense]], identity: str, threads: int | None
+    families: Mapping[str, Callable[[zoo.Card, int | None], Sense]], card: zoo.Card, threads: int | None
 ) -> Sense:
-    card = zoo.card(identity)
     if card.family not in families:
-        raise ModelError(f"{identity} is a model to {card.task}; this place takes {', '.join(families)}")
+        raise ModelError(f"{card.id} is a model to {card.task}; this place takes {', '.join(families)}")
     return families[card.family](card, threads)

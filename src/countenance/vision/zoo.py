@@ -90,10 +90,19 @@ def cards() -> tuple[Card, ...]:
     return tuple(_card(table, known) for table in tables["card"])
 
 
-def card(identity: str) -> Card:
-    """The card of that id. Raises ModelError."""
+def offered(*, commercial_only: bool) -> tuple[Card, ...]:
+    """The cards whose weights may be fetched and loaded. commercial_only: those open to commercial use."""
+    return tuple(each for each in cards() if each.commercial or not commercial_only)
+
+
+def card(identity: str, *, commercial_only: bool = False) -> Card:
+    """The card of that id. Raises ModelError, also where only cards open to commercial use may be loaded."""
     for each in cards():
         if each.id == identity:
+            if commercial_only and not each.commercial:
+                raise ModelError(
+                    f"{identity} is not loaded, this home being commercial_only: {each.commercial_reason}"
+                )
             return each
     known = ", ".join(each.id for each in cards())
     raise ModelError(f"no model is called {identity!r}; there are {known}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from countenance import settings
 from countenance.vision import zoo
 from tests.unit.cli.conftest import Shell
 
@@ -45,3 +47,57 @@ def test_a_wrong_byte_is_found(shell: Shell, tmp_path: Path, monkeypatch: pytest
     result = shell("models", "verify", code=1)
     assert f"is not the file on the card of {card.id}" in result.output
     assert result.stdout.count("good") == len(zoo.cards()) - 1
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> zoo.Card:
+    """A card whose labels close commercial use, beside the real ones; its file is not here."""
+    card = dataclasses.replace(
+        zoo.cards()[0],
+        id="closed-model",
+        files=(dataclasses.replace(zoo.cards()[0].files[0], sha256="0" * 64),),
+        commercial=False,
+        commercial_reason="its labels are for research",
+    )
+    cards = (*zoo.cards(), card)
+    monkeypatch.setattr(zoo, "cards", lambda: cards)
+    return card
+
+
+def test_a_commercial_home_neither_fetches_nor_loads_what_is_closed_and_says_so(
+    shell: Shell, tmp_path: Path, closed: zoo.Card
+) -> None:
+    home = tmp_path / "company"
+    shell("init", "--home", home, "--commercial-only")
+    listed = json.loads(shell("models", "list", "--home", home, "--json").stdout)
+    assert [card["id"] for card in listed if card["withheld"]] == ["closed-model"]
+    for command in ("list", "pull"):
+        told = shell("models", command, "--home", home).output
+        assert "closed-model: its labels are for research" in told
+    assert "fetches what is missing" not in told
+    shell("models", "verify", "--home", home)
+    told = shell("models", "pull", "closed-model", "--home", home, code=1).output
+    assert "closed-model is not loaded, this home being commercial_only: its labels" in told
+    assert not zoo.present(closed)
+    assert json.loads(shell("keys", "list", "--home", home, "--json").stdout)
+
+
+def test_without_the_setting_a_closed_model_is_listed_as_such(
+    shell: Shell, home: Path, closed: zoo.Card
+) -> None:
+    listed = json.loads(shell("models", "list", "--home", home, "--json").stdout)
+    assert [card["id"] for card in listed if not card["commercial"]] == ["closed-model"]
+    assert not any(card["withheld"] for card in listed)
+    assert "its labels" not in shell("models", "list", "--home", home).output
+    assert "its labels" in shell("models", "list", "--home", home, "--commercial-only").output
+
+
+def test_a_commercial_home_does_not_start_with_a_closed_embedder(
+    shell: Shell, tmp_path: Path, album: Path, closed: zoo.Card
+) -> None:
+    home = tmp_path / "company"
+    shell("init", "--home", home, "--commercial-only")
+    file = home / settings.FILE
+    file.write_text(f'{file.read_text()}embedder = "closed-model"\n')
+    told = shell("detect", album / "autumn" / "IMG_1.jpg", "--home", home, code=1).output
+    assert "closed-model is not loaded, this home being commercial_only" in told
