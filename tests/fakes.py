@@ -7,16 +7,29 @@ embedding, two colours nearly orthogonal ones.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 from PIL import Image as Pillow
 
-from countenance.types import Box, Description, Embedding, Face, Image, Landmarks, Point, Pose, Quality
+from countenance.types import (
+    Attribute,
+    Box,
+    Description,
+    Embedding,
+    Face,
+    Image,
+    Landmarks,
+    Point,
+    Pose,
+    Quality,
+    Trace,
+    Trait,
+)
 from countenance.vision import Vision
 from countenance.vision.calibration import Calibration
-from countenance.vision.landmarks import NAMED
+from countenance.vision.landmarks import NAMED, Mesh
 from countenance.vision.zoo import Card
 
 Colour = tuple[int, int, int]
@@ -66,28 +79,35 @@ class FakeVision(Vision):
 
     def __init__(self) -> None:
         senses = FakeSenses()
-        super().__init__(senses, senses, senses)
+        super().__init__(senses, senses, senses, senses)
 
 
 class FakeSenses:
-    """Detector, landmarker and embedder in one."""
+    """Detector, landmarker, embedder and describer in one. Everybody smiles; more it cannot tell."""
 
     card = CARD
+    offered = frozenset({Attribute.SMILE})
 
     def detect(self, image: Image) -> tuple[Face, ...]:
         colours = np.unique(image.pixels.reshape(-1, 3), axis=0)
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
 
-    def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Description, ...]:
-        return tuple(
-            Description(
-                pose=Pose(yaw=1.0, pitch=2.0, roll=3.0),
-                quality=Quality(brightness=60.0, sharpness=70.0),
-                points=MappingProxyType(dict.fromkeys(NAMED, _centre(face.box))),
-            )
-            for face in faces
+    def meshes(self, image: Image, faces: Sequence[Face]) -> tuple[Mesh, ...]:
+        return tuple(Mesh(np.zeros((478, 3)), 1.0) for _ in faces)
+
+    def describe(self, image: Image, face: Face, mesh: Mesh) -> Description:
+        return Description(
+            pose=Pose(yaw=1.0, pitch=2.0, roll=3.0),
+            quality=Quality(brightness=60.0, sharpness=70.0),
+            points=MappingProxyType(dict.fromkeys(NAMED, _centre(face.box))),
         )
+
+    def read(
+        self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh], asked: Collection[Attribute]
+    ) -> tuple[Mapping[Attribute, Trace], ...]:
+        shown = {each: Trait(True, 90.0) for each in self.offered.intersection(asked)}
+        return tuple(MappingProxyType(shown) for _ in faces)
 
     def placed(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         return tuple(faces)

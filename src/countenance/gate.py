@@ -38,7 +38,7 @@ from countenance.ledger import Ledger, Result, Written, decision_entry, outcome_
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools
 from countenance.operations.catalogue import catalogue
 from countenance.policy import Collection, Facts, Policy
-from countenance.types import EMPTY, Caller, Decision, Receipt
+from countenance.types import EMPTY, Caller, Decision, Receipt, told_by
 
 LOG = logging.getLogger(__name__)
 RECEIPT = "x-countenance-receipt"
@@ -180,6 +180,7 @@ class Gate:
                     operation=call.operation,
                     collection=collection,
                     threshold=self._threshold(call),
+                    attributes=operation.attributes(call.request) & told_by(action),
                 )
                 for action in operation.actions(call.request)
             ]
@@ -210,6 +211,7 @@ class Gate:
                 collection=operation.collection(call.request, call.caller),
                 size=call.gallery.size if call.gallery else None,
                 threshold=self._threshold(call),
+                attributes=operation.attributes(call.request),
             )
             written = self.ledger.append(connection, entry)
             connection.execute(open_calls.insert(), {"decision": written.seq, "process": self.process})

@@ -19,6 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float32]
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
+NO_TRAITS: Mapping[Attribute, Trace] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,16 +115,80 @@ class Quality:
     sharpness: float
 
 
+class Attribute(StrEnum):
+    """What a face can be asked for beyond DEFAULT, by Rekognition's names."""
+
+    AGE_RANGE = "AGE_RANGE"
+    BEARD = "BEARD"
+    EMOTIONS = "EMOTIONS"
+    EYE_DIRECTION = "EYE_DIRECTION"
+    EYEGLASSES = "EYEGLASSES"
+    EYES_OPEN = "EYES_OPEN"
+    FACE_OCCLUDED = "FACE_OCCLUDED"
+    GENDER = "GENDER"
+    MOUTH_OPEN = "MOUTH_OPEN"
+    MUSTACHE = "MUSTACHE"
+    SMILE = "SMILE"
+    SUNGLASSES = "SUNGLASSES"
+
+
+INFERRED = frozenset({Attribute.AGE_RANGE, Attribute.EMOTIONS, Attribute.GENDER})
+"""What is inferred about a person. The other attributes describe what a face shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """Whether a face shows something. confidence: percent [50, 100], how probable `value` is."""
+
+    value: bool
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gender:
+    """How a face would be read by the people who labelled the calibration's set; not who somebody is.
+
+    value: "Male" or "Female", the API's words. confidence: percent [50, 100].
+    """
+
+    value: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgeRange:
+    """Years that hold the true age as often as the attribute's card states."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What a face's expression would be called, not what somebody feels.
+
+    kind: Rekognition's name (HAPPY, CALM, ...). confidence: percent; a face's expressions sum to 100.
+    """
+
+    kind: str
+    confidence: float
+
+
+Trace = Trait | Gender | AgeRange | tuple[Expression, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """What a closer look at one face tells.
 
-    points: the thirty landmarks Rekognition names, by that name, in its order.
+    points: the thirty landmarks Rekognition names, by that name, in its order. traits: of the attributes
+    that were asked for, those that a card backs and this face lets be read.
     """
 
     pose: Pose
     quality: Quality
     points: Mapping[str, Point]
+    traits: Mapping[Attribute, Trace] = field(default_factory=lambda: NO_TRAITS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,6 +286,13 @@ class Action(StrEnum):
     LABEL = "label"
     MANAGE = "manage"
     GOVERN = "govern"
+
+
+def told_by(action: Action) -> frozenset[Attribute]:
+    """The attributes that an action tells: INFER what is inferred, DESCRIBE the rest, others none."""
+    if action is Action.INFER:
+        return INFERRED
+    return frozenset(Attribute) - INFERRED if action is Action.DESCRIBE else frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from countenance.database import Database, schema, transaction_open
 from countenance.gate import Answer
 from countenance.service import Service
 from countenance.settings import Settings
-from countenance.types import Caller, Description, Embedding, Face, Image, OrganisationKind
+from countenance.types import Attribute, Caller, Description, Embedding, Face, Image, OrganisationKind
 from tests.fakes import FakeVision
 
 LEDGER = {"entries", "nodes", "checkpoints", "keys"}
@@ -38,9 +38,11 @@ class WatchedVision(FakeVision):
         self._watch()
         return super().detect(image)
 
-    def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Description, ...]:
+    def describe(
+        self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
+    ) -> tuple[Description, ...]:
         self._watch()
-        return super().describe(image, faces)
+        return super().describe(image, faces, asked)
 
     def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
         self._watch()

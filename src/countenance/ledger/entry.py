@@ -8,12 +8,12 @@ strings, so that any JSON tool on earth reproduces the same bytes.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 
 import rfc8785
 
-from countenance.types import Action, Caller, Decision, OrganisationKind
+from countenance.types import Action, Attribute, Caller, Decision, OrganisationKind
 
 VERSION = 1
 
@@ -70,12 +70,14 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
     collection: str | None = None,
     size: int | None = None,
     threshold: float | None = None,
+    attributes: Collection[Attribute] = (),
 ) -> Entry:
     """What was asked and what policy said, before any work is done.
 
     request: the request id. pseudonym: what the ledger calls the key. counter: the key's calls so far,
     so that one left out shows. collection, size: its CollectionId and number of faces.
-    threshold: similarity in percent, after defaults. What is None is left out.
+    threshold: similarity in percent, after defaults. attributes: what was asked about each face. What is
+    None or empty is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -98,6 +100,8 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
     entry |= {name: value for name, value in told.items() if value is not None}
     if threshold is not None:
         entry["threshold"] = f"{threshold:.4f}"
+    if attributes:
+        entry["attributes"] = [attribute.value for attribute in sorted(attributes)]
     return entry
 
 

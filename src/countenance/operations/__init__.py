@@ -19,7 +19,7 @@ from countenance.aws.objects import Objects
 from countenance.database import Database
 from countenance.galleries import Galleries
 from countenance.keys import Keys
-from countenance.types import EMPTY, Action, Caller, Gallery
+from countenance.types import EMPTY, Action, Attribute, Caller, Gallery
 from countenance.vision import Vision
 
 Request = Mapping[str, Any]
@@ -86,6 +86,7 @@ class Operation:
     actions: what the request does to people; policy must permit every one of them.
     collection: the caller's CollectionId that the request names, if any.
     threshold: the Similarity the request asks for, after defaults, if any.
+    attributes: what the request asks to be told of each face.
     """
 
     run: Callable[[Call, Tools], Done | Commit]
@@ -93,6 +94,7 @@ class Operation:
     defaults: Request = field(default_factory=lambda: MappingProxyType({}))
     collection: Callable[[Request, Caller], str | None] = lambda request, _caller: request.get("CollectionId")
     threshold: Callable[[Request], float | None] = lambda request: request.get("FaceMatchThreshold")
+    attributes: Callable[[Request], frozenset[Attribute]] = lambda _request: frozenset()
 
 
 def always(*actions: Action) -> Callable[[Request], tuple[Action, ...]]:

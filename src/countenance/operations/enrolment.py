@@ -15,7 +15,6 @@ from countenance.operations import (
     Commit,
     Done,
     Operation,
-    Request,
     Tools,
     always,
     pages,
@@ -32,7 +31,8 @@ def index_faces(call: Call, tools: Tools) -> Commit:
     request, gallery = call.request, present(call)
     same_model(gallery, tools)
     image = photos.fetch(request["Image"], tools)
-    seen = photos.look(image, tools, request["QualityFilter"])
+    names = request["DetectionAttributes"]
+    seen = photos.look(image, tools, request["QualityFilter"], photos.asked(names))
     good = [sighting for sighting in seen if not sighting.reasons]
     most = request.get("MaxFaces", len(good))
     refused = [s for s in seen if s.reasons]
@@ -43,10 +43,9 @@ def index_faces(call: Call, tools: Tools) -> Commit:
         Template(str(uuid.uuid4()), photo, external, s.face.box, s.face.confidence, embedding)
         for s, embedding in zip(used, tools.vision.embed(image, [s.face for s in used]), strict=True)
     ]
-    every = "ALL" in request["DetectionAttributes"]
 
     def detail(sighting: Sighting) -> render.Shape:
-        return render.face_detail(sighting.face, sighting.description, every=every)
+        return render.face_detail(sighting.face, sighting.description, every="ALL" in names)
 
     def write(connection: Connection) -> Done:
         current = still(connection, call)
@@ -149,14 +148,12 @@ def same_model(gallery: Gallery, tools: Tools) -> None:
         )
 
 
-def _index_actions(request: Request) -> tuple[Action, ...]:
-    beyond = set(request["DetectionAttributes"]) - {"DEFAULT"}
-    return (Action.ENROL, Action.DESCRIBE) if beyond else (Action.ENROL,)
-
-
 OPERATIONS = {
     "IndexFaces": Operation(
-        index_faces, _index_actions, {"QualityFilter": "AUTO", "DetectionAttributes": ["DEFAULT"]}
+        index_faces,
+        lambda request: (Action.ENROL, *photos.actions(request["DetectionAttributes"])),
+        {"QualityFilter": "AUTO", "DetectionAttributes": ["DEFAULT"]},
+        attributes=lambda request: photos.asked(request["DetectionAttributes"]),
     ),
     "ListFaces": Operation(list_faces, always(Action.MANAGE)),
     "DeleteFaces": Operation(delete_faces, always(Action.MANAGE)),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from countenance import galleries
 from countenance.errors import InvalidParameter
-from countenance.operations import Call, Done, Operation, Request, Tools, always, photos, render
+from countenance.operations import Call, Done, Operation, Tools, always, photos, render
 from countenance.types import Action
 
 
 def detect_faces(call: Call, tools: Tools) -> Done:
     """Every face of a photo, largest first, at most the hundred largest."""
     image = photos.fetch(call.request["Image"], tools)
-    every = "ALL" in call.request["Attributes"]
-    seen = photos.look(image, tools)
+    names = call.request["Attributes"]
+    every = "ALL" in names
+    seen = photos.look(image, tools, attributes=photos.asked(names))
     return Done({"FaceDetails": [render.face_detail(s.face, s.description, every=every) for s in seen]})
 
 
@@ -50,14 +51,14 @@ def compare_faces(call: Call, tools: Tools) -> Done:
     return Done(answer, len(matched), top, render.provenance(tools.vision.model, calibration))
 
 
-def _detect_actions(request: Request) -> tuple[Action, ...]:
-    """Pose, quality, box and landmarks are detection; any attribute beyond DEFAULT describes a person."""
-    beyond = set(request["Attributes"]) - {"DEFAULT"}
-    return (Action.DETECT, Action.DESCRIBE) if beyond else (Action.DETECT,)
-
-
 OPERATIONS = {
-    "DetectFaces": Operation(detect_faces, _detect_actions, {"Attributes": ["DEFAULT"]}),
+    # Pose, quality, box and landmarks are detection.
+    "DetectFaces": Operation(
+        detect_faces,
+        lambda request: (Action.DETECT, *photos.actions(request["Attributes"])),
+        {"Attributes": ["DEFAULT"]},
+        attributes=lambda request: photos.asked(request["Attributes"]),
+    ),
     "CompareFaces": Operation(
         compare_faces,
         always(Action.VERIFY),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from countenance.errors import InvalidParameter
 from countenance.operations import Tools
-from countenance.types import Description, Face, Image
+from countenance.types import Action, Attribute, Description, Face, Image, told_by
 from countenance.vision import images
 
 
@@ -74,15 +74,27 @@ def fetch(reference: Mapping[str, Any], tools: Tools) -> Image:
             raise InvalidParameter(detail="Image needs either Bytes or S3Object")
 
 
+def asked(names: Collection[str]) -> frozenset[Attribute]:
+    """What a request's list of attributes asks for: ALL is every one, DEFAULT none."""
+    return frozenset(each for each in Attribute if "ALL" in names or each in names)
+
+
+def actions(names: Collection[str]) -> tuple[Action, ...]:
+    """What telling those attributes does to a person."""
+    return tuple(action for action in (Action.DESCRIBE, Action.INFER) if asked(names) & told_by(action))
+
+
 def image_id(image: Image) -> str:
     """The same for the same bytes: a UUID made of the SHA-256 of the photo."""
     return str(uuid.UUID(bytes=image.digest[:16], version=5))
 
 
-def look(image: Image, tools: Tools, level: str = "NONE") -> list[Sighting]:
-    """Every face, largest first, with the reasons the quality filter `level` has against it."""
+def look(
+    image: Image, tools: Tools, level: str = "NONE", attributes: Collection[Attribute] = ()
+) -> list[Sighting]:
+    """Every face, largest first, with the attributes asked for and what the quality filter has against it."""
     faces = tools.vision.detect(image)
-    described = tools.vision.describe(image, faces)
+    described = tools.vision.describe(image, faces, attributes)
     bar = BARS[level]
     return [
         Sighting(face, description, bar.reasons(image, face, description) if bar else ())

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from countenance.types import Box, Description, Enrolled, Face, Gallery, Pose, Quality
+from countenance.types import (
+    AgeRange,
+    Attribute,
+    Box,
+    Description,
+    Enrolled,
+    Face,
+    Gallery,
+    Gender,
+    Pose,
+    Quality,
+    Trace,
+    Trait,
+)
 from countenance.vision.calibration import Calibration
 
 Shape = dict[str, Any]
 
 FIVE = ("eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose")
 """The landmarks of a DEFAULT answer, in the order Rekognition gives them."""
+
+
+MEMBERS: Mapping[Attribute, str] = MappingProxyType(
+    {each: each.value.title().replace("_", "") for each in Attribute}
+)
+"""FaceDetail's member for each attribute: AgeRange for AGE_RANGE."""
 
 
 def similarity(percent: float) -> float:
@@ -44,14 +64,26 @@ def quality(value: Quality) -> Shape:
     return {"Brightness": value.brightness, "Sharpness": value.sharpness}
 
 
+def trait(value: Trace) -> Any:
+    """An attribute's value in FaceDetail."""
+    match value:
+        case Trait() | Gender():
+            return {"Value": value.value, "Confidence": value.confidence}
+        case AgeRange():
+            return {"Low": value.low, "High": value.high}
+        case _:
+            return [{"Type": each.kind, "Confidence": each.confidence} for each in value]
+
+
 def face_detail(face: Face, description: Description, *, every: bool = False) -> Shape:
-    """FaceDetail as DEFAULT asks for it; `every` adds the landmarks of ALL."""
+    """FaceDetail as DEFAULT asks for it, with the traits there are; `every` adds the landmarks of ALL."""
     return {
         "BoundingBox": bounding_box(face.box),
         "Landmarks": landmarks(description, every=every),
         "Pose": pose(description.pose),
         "Quality": quality(description.quality),
         "Confidence": face.confidence,
+        **{MEMBERS[name]: trait(value) for name, value in description.traits.items()},
     }
 
 

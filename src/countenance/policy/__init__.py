@@ -6,6 +6,7 @@ engine error, a word outside the vocabulary, a rule that cannot be evaluated, is
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ import cedarpy
 from countenance.errors import PolicyError
 from countenance.policy import pack as packs_on_disk
 from countenance.policy.pack import NAMESPACE, Pack
-from countenance.types import EMPTY, Action, Caller, Decision, OrganisationKind
+from countenance.types import EMPTY, Action, Attribute, Caller, Decision, OrganisationKind, told_by
 
 BASE = "base"
 
@@ -38,6 +39,7 @@ class Facts:
 
     purpose: what the call is for, None where neither key nor call says. collection: None where the call
     concerns none. threshold: similarity in percent [0, 100], after defaults; None where nothing is compared.
+    attributes: what `describe` or `infer` would tell of a face; none for other actions.
     Raises ValueError where `now` has no time zone.
     """
 
@@ -48,6 +50,7 @@ class Facts:
     operation: str
     collection: Collection | None = None
     threshold: float | None = None
+    attributes: frozenset[Attribute] = frozenset()
 
     def __post_init__(self) -> None:
         if self.now.tzinfo is None:
@@ -109,14 +112,28 @@ class Policy:
             return self._unanswered(["a call without an action cannot be decided"])
         refusals = [decision for decision in decisions if not decision.allowed]
         telling = refusals or decisions
+        advice = " ".join(filter(None, (telling[0].advice, self._left_out(calls, decisions))))
         return Decision(
             allowed=not refusals,
             rules=tuple(sorted({rule for decision in telling for rule in decision.rules})),
             errors=tuple(error for decision in telling for error in decision.errors),
             pack=self.digest,
-            advice=telling[0].advice,
+            advice=advice,
             source=telling[0].source,
         )
+
+    def _left_out(self, calls: Sequence[Facts], decisions: Sequence[Decision]) -> str:
+        """Which attributes to leave out for the call to be permitted, if that is all it takes."""
+        refused = [facts for facts, said in zip(calls, decisions, strict=True) if not said.allowed]
+        if not all(facts.attributes for facts in refused):
+            return ""
+        names = [
+            attribute
+            for facts in refused
+            for attribute in sorted(facts.attributes)
+            if not self.decide(dataclasses.replace(facts, attributes=frozenset({attribute}))).allowed
+        ]
+        return f"Leave out {', '.join(names)}: name the attributes you want instead of ALL." if names else ""
 
     def check(self) -> None:
         """Run each pack's own tests, on that pack and base alone. Raises PolicyError on the first failure."""
@@ -241,6 +258,7 @@ def _request(facts: Facts) -> dict[str, Any]:
         "operation": facts.operation,
         "place": _ref("Place", facts.caller.place),
         "purpose": _ref("Purpose", facts.purpose or ""),
+        "attributes": [_ref("Attribute", name) for name in sorted(facts.attributes)],
     }
     if facts.threshold is not None:
         context["threshold"] = _extension("decimal", f"{facts.threshold:.4f}")
@@ -271,6 +289,7 @@ def _calls(case: dict[str, Any]) -> tuple[list[Facts], bool, set[str]]:
     now = asked.pop("now")
     allowed = {"allow": True, "deny": False}[asked.pop("expect")]
     rules = set(asked.pop("rules"))
+    attributes = frozenset(Attribute(name) for name in asked.pop("attributes", []))
     calls = [
         Facts(
             now=dt.datetime.combine(now, dt.time(12), dt.UTC),
@@ -280,6 +299,7 @@ def _calls(case: dict[str, Any]) -> tuple[list[Facts], bool, set[str]]:
             operation=asked.get("operation", ""),
             collection=None if owner is None else Collection(owner, tags),
             threshold=asked.get("threshold"),
+            attributes=attributes & told_by(Action(action)),
         )
         for action in asked.pop("actions")
     ]

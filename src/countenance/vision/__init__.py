@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from countenance.errors import ModelError
-from countenance.types import Description, Embedding, Face, Image
+from countenance.types import Attribute, Description, Embedding, Face, Image, Trace
 from countenance.vision import zoo
+from countenance.vision.attributes import Attributes, Net
 from countenance.vision.calibration import ADULTS, Calibration
-from countenance.vision.landmarks import MediaPipeLandmarks
+from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.sface import SFace
 from countenance.vision.yunet import YuNet
 
@@ -28,11 +30,27 @@ class Landmarker(Protocol):
 
     card: zoo.Card
 
-    def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Description, ...]:
-        """One description per face, in order."""
+    def meshes(self, image: Image, faces: Sequence[Face]) -> tuple[Mesh, ...]:
+        """478 points on each face, in order."""
+
+    def describe(self, image: Image, face: Face, mesh: Mesh) -> Description:
+        """Pose, quality and thirty points of a face."""
 
     def placed(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """The faces with their five points where a closer look puts them, in order."""
+
+
+class Describer(Protocol):
+    """Reads attributes off faces."""
+
+    @property
+    def offered(self) -> frozenset[Attribute]:
+        """What it can tell."""
+
+    def read(
+        self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh], asked: Collection[Attribute]
+    ) -> tuple[Mapping[Attribute, Trace], ...]:
+        """What of `asked` each face shows, in order."""
 
 
 class Embedder(Protocol):
@@ -51,6 +69,7 @@ LANDMARKERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Landmarker]]] =
     "MediaPipeLandmarks": MediaPipeLandmarks
 }
 EMBEDDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Embedder]]] = {"SFace": SFace}
+NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {}
 
 
 class Vision:
@@ -60,10 +79,13 @@ class Vision:
     without what was asked for.
     """
 
-    def __init__(self, detector: Detector, landmarker: Landmarker, embedder: Embedder) -> None:
+    def __init__(
+        self, detector: Detector, landmarker: Landmarker, embedder: Embedder, describer: Describer
+    ) -> None:
         self.detector = detector
         self.landmarker = landmarker
         self.embedder = embedder
+        self.describer = describer
 
     @classmethod
     def load(
@@ -87,6 +109,13 @@ class Vision:
             _build(DETECTORS, named(detector), threads),
             _build(LANDMARKERS, named(landmarker), threads),
             _build(EMBEDDERS, named(embedder), threads),
+            Attributes(
+                {
+                    card.id: NETS[card.family](card, threads)
+                    for card in zoo.cards()
+                    if card.family in NETS and (card.commercial or not commercial_only)
+                }
+            ),
         )
 
     @property
@@ -108,9 +137,19 @@ class Vision:
         """The faces, largest first, a hundred at most."""
         return self.detector.detect(image)
 
-    def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Description, ...]:
-        """Pose, quality and thirty points of each face, in order."""
-        return self.landmarker.describe(image, faces)
+    def describe(
+        self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
+    ) -> tuple[Description, ...]:
+        """Pose, quality, thirty points and the attributes asked for of each face, in order.
+
+        No attribute's network runs unless it is asked for.
+        """
+        meshes = self.landmarker.meshes(image, faces)
+        traits = self.describer.read(image, faces, meshes, asked)
+        return tuple(
+            replace(self.landmarker.describe(image, face, mesh), traits=shown)
+            for face, mesh, shown in zip(faces, meshes, traits, strict=True)
+        )
 
     def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
         """Where each face lies in the embedding model's space, in order."""

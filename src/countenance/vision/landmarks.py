@@ -80,13 +80,9 @@ class MediaPipeLandmarks:
         self.card = card
         self._session = Session(card.id, lambda: self._member("face_landmarks_detector.tflite"), threads)
 
-    def describe(self, image: Image, faces: Sequence[Face]) -> tuple[Description, ...]:
-        """One description per face, in order. Raises ModelError."""
-        meshes = self.meshes(image, faces)
-        return tuple(
-            Description(self.pose(mesh), quality(image, face.box), named(mesh, image))
-            for mesh, face in zip(meshes, faces, strict=True)
-        )
+    def describe(self, image: Image, face: Face, mesh: Mesh) -> Description:
+        """Pose, quality and thirty points of a face."""
+        return Description(self.pose(mesh), quality(image, face.box), named(mesh, image))
 
     def placed(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """The faces with five points from one look at each: embeddings of faces aligned by them are steadier.
@@ -101,7 +97,10 @@ class MediaPipeLandmarks:
         )
 
     def meshes(self, image: Image, faces: Sequence[Face]) -> tuple[Mesh, ...]:
-        """One mesh per face: a look where the detector points, another where that look's points do."""
+        """One mesh per face: a look where the detector points, another where that look's points do.
+
+        Raises ModelError.
+        """
         first = self._look(image, [_where(face, image) for face in faces])
         return self._look(image, [_around(mesh) for mesh in first])
 

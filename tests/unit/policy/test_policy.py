@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from countenance.policy import Collection, Facts, Policy
 from countenance.policy.pack import SCHEMA, folder_of
-from countenance.types import Action, Caller, OrganisationKind
+from countenance.types import Action, Attribute, Caller, Decision, OrganisationKind, told_by
 
 BASE = Policy.load()
 OWN, OTHER = "111111111111", "222222222222"
@@ -66,9 +66,26 @@ def test_nothing_in_base_forbids_so_that_a_granting_pack_can_open_it() -> None:
 
 
 @pytest.mark.parametrize("purpose", ["workplace", "education"])
-def test_nobody_infers_at_work_or_school(purpose: str) -> None:
-    assert not BASE.decide(facts(Action.INFER, purpose=purpose)).allowed
-    assert BASE.decide(facts(Action.DESCRIBE, purpose=purpose)).allowed
+def test_nobody_reads_emotions_at_work_or_school(purpose: str) -> None:
+    def asked(*names: Attribute) -> Decision:
+        describe, infer = (
+            facts(action, purpose=purpose, attributes=told_by(action) & set(names))
+            for action in (Action.DESCRIBE, Action.INFER)
+        )
+        return BASE.decide_all([describe, infer])
+
+    refusal = asked(*Attribute)
+    assert not refusal.allowed
+    assert refusal.advice.endswith("Leave out EMOTIONS: name the attributes you want instead of ALL.")
+    assert asked(*set(Attribute) - {Attribute.EMOTIONS}).allowed
+
+
+def test_police_are_told_to_leave_out_what_is_inferred() -> None:
+    police = {"kind": OrganisationKind.POLICE, "purpose": "criminal-investigation"}
+    calls = [facts(action, attributes=told_by(action), **police) for action in (Action.DETECT, Action.INFER)]
+    assert "Leave out AGE_RANGE, EMOTIONS, GENDER:" in BASE.decide_all(calls).advice
+    calls.append(facts(Action.VERIFY, **police))
+    assert "Leave out" not in BASE.decide_all(calls).advice  # it would not help
 
 
 def test_a_permission_names_its_rule_and_the_packs() -> None:

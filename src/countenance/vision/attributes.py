@@ -1,0 +1,188 @@
+"""What a face shows, read from networks' signals by calibrated readings (attributes.toml).
+
+A network gives signals, a reading makes one score of them, and a curve fitted on labelled faces says what
+the score means. No curve, no answer: an attribute whose card has none is not offered, and a face too small
+for an attribute gets none.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from countenance.errors import ModelError
+from countenance.types import (
+    AgeRange,
+    Attribute,
+    Expression,
+    Face,
+    Gender,
+    Image,
+    Trace,
+    Trait,
+)
+from countenance.vision import zoo
+from countenance.vision.landmarks import Mesh
+
+Array = npt.NDArray[np.float32]
+Signals = Mapping[str, Array]
+"""By card, the signals of each face: (faces, signals)."""
+
+
+class Net(Protocol):
+    """A network that looks at faces."""
+
+    card: zoo.Card
+
+    def look(self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh]) -> Array:
+        """Its signals, (faces, signals). Raises ModelError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An attribute's card: how it is read, what its score means and for whom it fails.
+
+    nets: cards whose signals it needs. points: rows of score and what it means: a probability in [0, 1], or,
+    of AGE_RANGE, the years that hold the true age. kinds, bias, sharpness: of EMOTIONS, the softmax of
+    sharpness * (log probability + bias). off: why it is not offered; empty where it is. smallest: the least
+    width of a face in pixels. labels: whose labels the curve was fitted on. head: whether weights of ours,
+    trained on such labels, are part of it.
+    """
+
+    attribute: Attribute
+    title: str
+    intended_use: str
+    not_for: str
+    off: str = ""
+    nets: tuple[str, ...] = ()
+    points: tuple[tuple[float, ...], ...] = ()
+    kinds: tuple[str, ...] = ()
+    bias: tuple[float, ...] = ()
+    sharpness: float = 1.0
+    smallest: float = 0.0
+    labels: str = ""
+    measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Attributes:
+    """A Describer over the nets it is handed. offered: what it can tell."""
+
+    def __init__(self, nets: Mapping[str, Net]) -> None:
+        self._nets = nets
+        self.readings = {
+            reading.attribute: reading
+            for reading in readings()
+            if not reading.off and nets.keys() >= set(reading.nets)
+        }
+
+    @property
+    def offered(self) -> frozenset[Attribute]:
+        return frozenset(self.readings)
+
+    def read(
+        self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh], asked: Collection[Attribute]
+    ) -> tuple[Mapping[Attribute, Trace], ...]:
+        """For each face, in order, what of `asked` is offered and can be read. Each net runs once, if needed.
+
+        Raises ModelError where a net fails or gives what is no number.
+        """
+        wanted = [self.readings[attribute] for attribute in Attribute if attribute in self.readings]
+        wanted = [reading for reading in wanted if reading.attribute in asked]
+        if not wanted or not faces:
+            return tuple(MappingProxyType({}) for _ in faces)
+        needed = sorted({net for reading in wanted for net in reading.nets})
+        signals = {net: self._nets[net].look(image, faces, meshes) for net in needed}
+        for net, values in signals.items():
+            if not np.isfinite(values).all():
+                raise ModelError(f"{net} gave what is no number")
+        read = {reading.attribute: traces(reading, signals) for reading in wanted}
+        return tuple(
+            MappingProxyType(
+                {
+                    reading.attribute: read[reading.attribute][place]
+                    for reading in wanted
+                    if face.box.width * image.width >= reading.smallest
+                }
+            )
+            for place, face in enumerate(faces)
+        )
+
+
+def traces(reading: Reading, signals: Signals) -> list[Trace]:
+    """What each face shows of one attribute."""
+    scores = SCORES[reading.attribute](signals)
+    match reading.attribute:
+        case Attribute.EMOTIONS:
+            return [_expressions(reading, row) for row in scores]
+        case Attribute.AGE_RANGE:
+            return [_years(reading, float(score)) for score in scores]
+        case Attribute.GENDER:
+            return [_gender(probability(reading, float(score))) for score in scores]
+        case _:
+            return [_trait(probability(reading, float(score))) for score in scores]
+
+
+def probability(reading: Reading, score: float) -> float:
+    """What a score means, in [0, 1], by the reading's curve; beyond its ends, what its ends mean."""
+    scores, chances = zip(*reading.points, strict=True)
+    return float(np.interp(score, scores, chances))
+
+
+def _trait(chance: float) -> Trait:
+    return Trait(chance >= 0.5, 100 * max(chance, 1 - chance))
+
+
+def _gender(male: float) -> Gender:
+    return Gender("Male" if male >= 0.5 else "Female", 100 * max(male, 1 - male))
+
+
+def _years(reading: Reading, score: float) -> AgeRange:
+    scores, low, high = zip(*reading.points, strict=True)
+    return AgeRange(round(np.interp(score, scores, low)), round(np.interp(score, scores, high)))
+
+
+def _expressions(reading: Reading, logs: Array) -> tuple[Expression, ...]:
+    logits = reading.sharpness * (logs + np.array(reading.bias))
+    chances = np.exp(logits - logits.max())
+    chances /= chances.sum()
+    order = np.argsort(-chances, kind="stable")
+    return tuple(Expression(reading.kinds[kind], float(100 * chances[kind])) for kind in order)
+
+
+SCORES: Final[Mapping[Attribute, Callable[[Signals], Array]]] = MappingProxyType({})
+"""One score a face from the nets' signals: (faces,), or (faces, kinds) of EMOTIONS."""
+
+
+@cache
+def readings() -> tuple[Reading, ...]:
+    """Every attribute's card, in attributes.toml's order.
+
+    Raises ModelError where one says neither how it is read nor why it is not.
+    """
+    text = resources.files("countenance.vision").joinpath("attributes.toml").read_text("utf-8")
+    return tuple(_reading(table) for table in tomllib.loads(text)["attribute"])
+
+
+def _reading(table: dict[str, Any]) -> Reading:
+    name = table.pop("id", "an attribute without id")
+    try:
+        rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+        reading = Reading(
+            attribute=Attribute(name),
+            points=tuple(tuple(float(number) for number in row) for row in rest.pop("points", ())),
+            measured=MappingProxyType(rest.pop("measured", {})),
+            **rest,
+        )
+    except (TypeError, ValueError) as wrong:
+        raise ModelError(f"the card of {name} cannot be read: {wrong}") from wrong
+    if not reading.off and not (reading.nets and reading.labels and (reading.points or reading.bias)):
+        raise ModelError(f"{name} does not load: its card has no nets, no calibration or no labels")
+    return reading
