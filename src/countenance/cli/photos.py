@@ -15,8 +15,21 @@ from countenance.cli.drawing import Mark
 from countenance.cli.manifest import Manifest
 from countenance.cli.pictures import Photo
 from countenance.errors import PhotoError
+from countenance.types import Attribute
 
 SCALE = "Similarity 80 stands for one false match in 10,000 comparisons, 90 in 100,000, 99 in 10 million."
+WORDS = {
+    "Smile": ("smiles", "no smile"),
+    "EyesOpen": ("eyes open", "eyes shut"),
+    "MouthOpen": ("mouth open", "mouth shut"),
+    "Eyeglasses": ("glasses", "no glasses"),
+    "Sunglasses": ("sunglasses", "no sunglasses"),
+    "Beard": ("beard", "no beard"),
+    "Mustache": ("mustache", "no mustache"),
+    "FaceOccluded": ("covered", "not covered"),
+}
+"""How each attribute of FaceDetail reads where there is little room."""
+
 LEADS = "Candidates are leads for a person to judge, not identities."
 
 photo_argument = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -40,8 +53,18 @@ threshold_option = click.option(
 @terminal.home_option
 @terminal.json_option
 @save_option
-def detect(paths: tuple[Path, ...], home: Path, as_json: bool, save: Path | None) -> None:
-    """Find the faces in each PHOTO."""
+@click.option(
+    "--attributes",
+    "-a",
+    metavar="NAMES",
+    default="DEFAULT",
+    callback=lambda _context, _option, names: _attributes(names),
+    help=f"What else to tell of each face: ALL, or some of {', '.join(Attribute)}, with commas between.",
+)
+def detect(
+    paths: tuple[Path, ...], home: Path, as_json: bool, save: Path | None, attributes: Sequence[str]
+) -> None:
+    """Find the faces in each PHOTO. --attributes tells more of each."""
     if save and len(paths) > 1:
         raise PhotoError("--save draws into one photo; name just one")
     found, faults = [], 0
@@ -49,7 +72,9 @@ def detect(paths: tuple[Path, ...], home: Path, as_json: bool, save: Path | None
         for path in paths:
             try:
                 photo = pictures.read(path)
-                answer = _asked(client.detect_faces, photo, Image={"Bytes": photo.sent})
+                answer = _asked(
+                    client.detect_faces, photo, Image={"Bytes": photo.sent}, Attributes=attributes
+                )
             except PhotoError as fault:  # the next may well be good
                 click.echo(f"Error: {fault}", err=True)
                 found.append({"photo": str(path), "error": str(fault)})
@@ -59,7 +84,10 @@ def detect(paths: tuple[Path, ...], home: Path, as_json: bool, save: Path | None
             if not as_json:
                 _show_faces(photo, answer["FaceDetails"])
             if save:
-                marks = [Mark(face["BoundingBox"], str(n)) for n, face in enumerate(answer["FaceDetails"], 1)]
+                marks = [
+                    Mark(face["BoundingBox"], "; ".join([str(n), *_told(face)]))
+                    for n, face in enumerate(answer["FaceDetails"], 1)
+                ]
                 drawing.save(photo, marks, save)
     if as_json:
         terminal.print_json(found)
@@ -84,6 +112,32 @@ def _show_faces(photo: Photo, faces: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         columns = "face> confidence> place yaw> pitch> roll> brightness> sharpness>"
         terminal.print_table(columns.split(), rows)
+    for number, face in enumerate(faces, 1):
+        if told := _told(face):
+            click.echo(f"  face {number}: {'; '.join(told)}")
+
+
+def _attributes(names: str) -> list[str]:
+    """The names between the commas. Raises click.BadParameter."""
+    asked = [name.strip().upper().replace("-", "_") for name in names.split(",")]
+    if strange := [name for name in asked if name not in {"DEFAULT", "ALL", *Attribute}]:
+        raise click.BadParameter(f"{', '.join(strange)}: choose of DEFAULT, ALL, {', '.join(Attribute)}")
+    return asked
+
+
+def _told(face: Mapping[str, Any]) -> list[str]:
+    """What an answer tells of a face beyond DEFAULT, in words, each with its probability."""
+    words = []
+    if gender := face.get("Gender"):
+        words.append(f"{gender['Value'].lower()} {gender['Confidence']:.0f} %")
+    if years := face.get("AgeRange"):
+        words.append(f"{years['Low']}-{years['High']} years")
+    if expressions := face.get("Emotions"):
+        words.append(f"{expressions[0]['Type'].lower()} {expressions[0]['Confidence']:.0f} %")
+    for member, (yes, no) in WORDS.items():
+        if trait := face.get(member):
+            words.append(f"{yes if trait['Value'] else no} {trait['Confidence']:.0f} %")
+    return words
 
 
 @click.command()
