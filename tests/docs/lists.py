@@ -1,4 +1,4 @@
-"""The lists of docs/ that are made from the code: every error, every operation.
+"""The lists of docs/ that are made from the code: every error, every operation, every model's card.
 
     python -m tests.docs.lists            says whether they are fresh
     python -m tests.docs.lists --write    writes them anew (`make docs`)
@@ -23,7 +23,7 @@ from countenance.errors import AwsError, CountenanceError, FrontEnd, OperatorErr
 from countenance.operations import Operation, galleries, photos, searching
 from countenance.operations.catalogue import SERVED, catalogue
 from countenance.settings import Settings
-from countenance.vision import images, yunet
+from countenance.vision import images, yunet, zoo
 
 Error = TypeVar("Error", bound=CountenanceError)
 
@@ -241,12 +241,23 @@ def _cell(text: str) -> str:
 
 
 def explained() -> str:
-    """docs/how-it-works.md with its tables made anew; the rest is written by hand."""
-    text = (DOCS / "how-it-works.md").read_text("utf-8")
-    for name, table in {"bars": _bars(), "limits": _limits(), "settings": _settings()}.items():
+    """docs/how-it-works.md."""
+    return _filled("how-it-works.md", bars=_bars(), limits=_limits(), settings=_settings())
+
+
+def cards() -> str:
+    """docs/models.md."""
+    return _filled("models.md", cards=_cards())
+
+
+def _filled(page: str, **lists: str) -> str:
+    """A page with its lists made anew; the rest is written by hand."""
+    text = (DOCS / page).read_text("utf-8")
+    for name, made in lists.items():
         opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = text.partition(opening)
-        text = f"{before}{opening}{table}\n{closing}{rest.partition(closing)[2]}"
+        before, found, rest = text.partition(opening)
+        assert found, f"{page} has no place for {name}"
+        text = f"{before}{opening}{made}\n{closing}{rest.partition(closing)[2]}"
     return text
 
 
@@ -304,6 +315,48 @@ def _settings() -> str:
     return _table("Setting, Default, Meaning", rows)
 
 
+REGISTRIES = {"pypi": "PyPI", "npm": "npm"}
+
+
+def _cards() -> str:
+    """What a card says of where its model comes from and what it is for. Figures are told by hand."""
+    columns = "Model, What it does, Licence of the weights, Commercial use, MB"
+    rows = [
+        (
+            f"[`{card.id}`](#{card.id})",
+            card.task,
+            card.licence,
+            _open(card),
+            f"{card.size / 1e6:.1f}",
+        )
+        for card in zoo.cards()
+    ]
+    parts = [_table(columns, rows)]
+    for card in zoo.cards():
+        carrier = (
+            f"`{card.carrier}` on {REGISTRIES[card.carrier.registry]}" if card.carrier else "this repository"
+        )
+        parts.append(
+            f"### {card.id}\n\n{card.title}.\n\n"
+            f"- For: {_sentence(card.intended_use)}\n"
+            f"- Not for: {_sentence(card.not_for)}\n"
+            f"- Trained on: {_sentence(card.training)}\n"
+            f"- Commercial use {_open(card)}: {_sentence(card.commercial_reason)}\n"
+            f"- Paper: {_sentence(card.paper)}\n"
+            f"- Files: {', '.join(f'`{file.name}`' for file in card.files)}, from {carrier}. "
+            f"[Licence]({card.licence_source})."
+        )
+    return "\n\n".join(parts)
+
+
+def _open(card: zoo.Card) -> str:
+    return "open" if card.commercial else "closed"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
 SETTINGS_LOG_NAME = (
     "the ledger's name to the world, the first line of its checkpoints. `countenance init` makes one up, and "
     "it stays."
@@ -314,7 +367,7 @@ def _written(value: object) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-LISTS = {"errors.md": error_list, "coverage.md": coverage, "how-it-works.md": explained}
+LISTS = {"errors.md": error_list, "coverage.md": coverage, "how-it-works.md": explained, "models.md": cards}
 
 
 def main() -> None:
