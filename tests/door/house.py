@@ -52,8 +52,14 @@ class WatchedVision(FakeVision):
 class House:
     """A home in a folder, its service and one caller."""
 
-    def __init__(self, folder: Path, kind: OrganisationKind = OrganisationKind.BUSINESS) -> None:
-        purpose = None if kind is OrganisationKind.POLICE else "general"
+    def __init__(
+        self,
+        folder: Path,
+        kind: OrganisationKind = OrganisationKind.BUSINESS,
+        purpose: str | None = None,
+    ) -> None:
+        if purpose is None and kind is not OrganisationKind.POLICE:
+            purpose = "general"
         self.key = office.found(Settings(home=folder), "a house", kind, "US-CA", purpose)
         self.settings = settings.load(folder)
         self.open()
