@@ -24,6 +24,7 @@ from countenance.operations import Operation, galleries, photos, searching
 from countenance.operations.catalogue import SERVED, catalogue
 from countenance.settings import Settings
 from countenance.vision import images, yunet, zoo
+from countenance.vision.attributes import readings
 
 Error = TypeVar("Error", bound=CountenanceError)
 
@@ -320,11 +321,12 @@ REGISTRIES = {"pypi": "PyPI", "npm": "npm"}
 
 def _cards() -> str:
     """What a card says of where its model comes from and what it is for. Figures are told by hand."""
-    columns = "Model, What it does, Licence of the weights, Commercial use, MB"
+    columns = "Model, Task, Backs, Licence of the weights, Commercial use, MB"
     rows = [
         (
             f"[`{card.id}`](#{card.id})",
             card.task,
+            ", ".join(each.attribute for each in readings() if card.id in each.nets and not each.off),
             card.licence,
             _open(card),
             f"{card.size / 1e6:.1f}",

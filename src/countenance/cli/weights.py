@@ -14,6 +14,7 @@ from countenance import settings as homes
 from countenance.cli import terminal
 from countenance.errors import ModelError
 from countenance.vision import zoo
+from countenance.vision.attributes import readings
 from countenance.vision.zoo import Card
 
 commercial_option = click.option(
@@ -38,11 +39,12 @@ def list_models(home: Path, commercial_only: bool, as_json: bool) -> None:
         terminal.print_json(cards)
         return
     terminal.print_table(
-        ("model", "task", "licence", "commercial", "size>", "here"),
+        ("model", "task", "backs", "licence", "commercial", "size>", "here"),
         [
             (
                 card["id"],
                 card["task"],
+                ", ".join(card["backs"]),
                 card["licence"],
                 "yes" if card["commercial"] else "no",
                 _size(card["size"]),
@@ -128,7 +130,13 @@ def _explain(offered: Collection[Card]) -> None:
     if withheld:
         click.echo("Commercial use only: neither fetched nor loaded, and what they tell is left out:")
     for card in withheld:
-        click.echo(f"  {card.id}: {card.commercial_reason}")
+        lost = f" ({', '.join(_backed(card))})" if _backed(card) else ""
+        click.echo(f"  {card.id}{lost}: {card.commercial_reason}")
+
+
+def _backed(card: Card) -> list[str]:
+    """The attributes that cannot be told without this model."""
+    return [reading.attribute for reading in readings() if card.id in reading.nets and not reading.off]
 
 
 def _facts(card: Card, *, withheld: bool) -> dict[str, Any]:
@@ -136,6 +144,7 @@ def _facts(card: Card, *, withheld: bool) -> dict[str, Any]:
         "id": card.id,
         "title": card.title,
         "task": card.task,
+        "backs": _backed(card),
         "size": card.size,
         "files": [
             {**dataclasses.asdict(file), "path": str(path)}

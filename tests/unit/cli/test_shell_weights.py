@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from countenance import settings
+from countenance.cli import weights
+from countenance.types import Attribute
 from countenance.vision import zoo
+from countenance.vision.attributes import Reading
 from tests.unit.cli.conftest import Shell
 
 
@@ -52,15 +55,21 @@ def test_a_wrong_byte_is_found(shell: Shell, tmp_path: Path, monkeypatch: pytest
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> zoo.Card:
     """A card whose labels close commercial use, beside the real ones; its file is not here."""
-    card = dataclasses.replace(
+    card = replace(
         zoo.cards()[0],
         id="closed-model",
-        files=(dataclasses.replace(zoo.cards()[0].files[0], sha256="0" * 64),),
+        files=(replace(zoo.cards()[0].files[0], sha256="0" * 64),),
         commercial=False,
         commercial_reason="its labels are for research",
     )
     cards = (*zoo.cards(), card)
     monkeypatch.setattr(zoo, "cards", lambda: cards)
+    smile = Reading(
+        Attribute.SMILE, "Smiling", "tests", "anything else", nets=(card.id,), points=((0, 0), (1, 1))
+    )
+    monkeypatch.setattr(
+        weights, "readings", lambda: (smile, replace(smile, attribute=Attribute.BEARD, off="no"))
+    )
     return card
 
 
@@ -73,7 +82,7 @@ def test_a_commercial_home_neither_fetches_nor_loads_what_is_closed_and_says_so(
     assert [card["id"] for card in listed if card["withheld"]] == ["closed-model"]
     for command in ("list", "pull"):
         told = shell("models", command, "--home", home).output
-        assert "closed-model: its labels are for research" in told
+        assert "closed-model (SMILE): its labels are for research" in told
     assert "fetches what is missing" not in told
     shell("models", "verify", "--home", home)
     told = shell("models", "pull", "closed-model", "--home", home, code=1).output
@@ -87,6 +96,7 @@ def test_without_the_setting_a_closed_model_is_listed_as_such(
 ) -> None:
     listed = json.loads(shell("models", "list", "--home", home, "--json").stdout)
     assert [card["id"] for card in listed if not card["commercial"]] == ["closed-model"]
+    assert [card["backs"] for card in listed] == [[]] * (len(listed) - 1) + [["SMILE"]]
     assert not any(card["withheld"] for card in listed)
     assert "its labels" not in shell("models", "list", "--home", home).output
     assert "its labels" in shell("models", "list", "--home", home, "--commercial-only").output
