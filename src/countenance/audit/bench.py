@@ -18,14 +18,14 @@ import numpy as np
 from countenance.audit import metrics, sets
 from countenance.audit.embedding import Choice, Embedder, central, largest
 from countenance.audit.impostors import impostors
-from countenance.audit.metrics import Rate
+from countenance.audit.metrics import Estimate, Rate
 from countenance.audit.sets import Photo
 from countenance.types import Box, Vector
 from countenance.vision import Vision
 from countenance.vision.calibration import Calibration
 from countenance.vision.images import decode
 
-Cell = str | int | float | Rate
+Cell = str | int | float | Rate | Estimate
 Progress = Callable[[str, int, int], None]
 RATES: Final = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 PERCENTS: Final = (80, 90, 95, 99)
@@ -33,12 +33,13 @@ PERCENTS: Final = (80, 90, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a title. note: what a reader must know to read it right."""
+    """Rows under a title. note: what a reader must know to read it right. about: an attribute, or nothing."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

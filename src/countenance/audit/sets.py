@@ -2,19 +2,22 @@
 
 The sets are research sets of real people. Nothing of them is in this repository: only figures are.
 `lfw` Labeled Faces in the Wild · `celeba-wild` uncropped CelebA · `facemask` crowds with boxes ·
-`fairface` and `utkface` faces by sex, race and age (docs/numbers.md says whose they are).
+`fairface` and `utkface` faces by sex, race and age · `celeba` faces with forty marks · `ckplus` and `fer2013`
+expressions at 48 pixels (docs/numbers.md and docs/models.md say whose they are).
 Every reader raises DataError where its set is absent or not laid out as expected.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from xml.etree import ElementTree
 
@@ -26,14 +29,21 @@ FAIRFACE_AGES: Final = {
     "40-49": 45, "50-59": 55, "60-69": 65, "70+": 75,
 }  # fmt: skip
 UTKFACE_RACES: Final = ("White", "Black", "Asian", "Indian", "other")
+EXPRESSIONS: Final = {
+    "anger": "ANGRY", "angry": "ANGRY", "disgust": "DISGUSTED", "fear": "FEAR", "happy": "HAPPY",
+    "sadness": "SAD", "sad": "SAD", "surprise": "SURPRISED", "neutral": "CALM", "contempt": "contempt",
+}  # fmt: skip
+"""The sets' folders in Rekognition's words. It has none for contempt, which keeps the set's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A photograph of one person.
 
-    person: who, as the set says. sex: "male", "female" or "" where unknown. race: the set's own word, "".
-    age: years, the middle of the set's band, or None.
+    person: who, as the set says, or the file where it does not. sex: "male", "female" or "" where unknown.
+    race: the set's own word, "". age: years, the middle of the set's band, or None. expression: see
+    EXPRESSIONS. marks: what the set says the face shows or not, in its own words. box: where the face meant
+    is; None: nearest the centre.
     """
 
     path: Path
@@ -41,6 +51,9 @@ class Photo:
     sex: str = ""
     race: str = ""
     age: int | None = None
+    expression: str = ""
+    marks: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
+    box: Box | None = None
 
     @property
     def band(self) -> str:
@@ -49,6 +62,13 @@ class Photo:
             return ""
         bands = ((3, "0-2"), (10, "3-9"), (20, "10-19"), (40, "20-39"), (60, "40-59"))
         return next((name for limit, name in bands if self.age < limit), "60+")
+
+
+def half(photo: Photo) -> str:
+    """A, where curves are fitted, or B, where they are measured: by the person, else by the file's name."""
+    name = photo.path.name
+    key = name if photo.person == name.split(".")[0] else photo.person
+    return "AB"[int(hashlib.sha256(key.encode()).hexdigest()[0], 16) % 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +188,75 @@ def utkface(data: Path) -> list[Photo]:
     return photos
 
 
+def celeba(data: Path) -> list[Photo]:
+    """CelebA, aligned: forty marks a face. People are not told; their photos are few."""
+    root = _folder(data, "celeba")
+    rows = csv.DictReader(_text(root / "attributes.csv").splitlines())
+    return [
+        Photo(
+            root / "images" / row["image_id"],
+            person=row["image_id"],
+            sex="male" if row["Male"] == "1" else "female",
+            marks={name: value == "1" for name, value in row.items() if name != "image_id"},
+        )
+        for row in rows
+    ]
+
+
+def ckplus(data: Path) -> list[Photo]:
+    """CK+: expressions acted at 48 pixels, several a person. It has no neutral faces."""
+    return [
+        Photo(path, path.name.split("_")[0], expression=EXPRESSIONS[path.parent.name])
+        for path in sorted(_folder(data, "ckplus").glob("*/*.png"))
+    ]
+
+
+def fer2013(data: Path) -> list[Photo]:
+    """FER2013: expressions from the web at 48 pixels; more than a tenth of the labels are wrong."""
+    return [
+        Photo(path, path.name, expression=EXPRESSIONS[path.parent.name])
+        for path in sorted(_folder(data, "fer2013").glob("*/*.jpg"))
+    ]
+
+
+def masks(data: Path) -> list[Photo]:
+    """facemask's faces, one Photo a face, by the mark `mask`. Those whose mask sits wrong are left out."""
+    root = _folder(data, "facemask")
+    photos = []
+    for note in sorted((root / "annotations").glob("*.xml")):
+        tree = ElementTree.parse(note).getroot()  # noqa: S314 (the user's own folder)
+        path = _picture(root / "images", note.stem)
+        for found in tree.iter("object"):
+            worn = {"with_mask": True, "without_mask": False}.get(found.findtext("name", ""))
+            if worn is not None:
+                photos.append(Photo(path, path.name, marks={"mask": worn}, box=_boxes(tree, found)[0]))
+    return photos
+
+
 def facemask(data: Path) -> list[Crowd]:
     """Streets and crowds, masked and unmasked, with Pascal VOC boxes."""
     root = _folder(data, "facemask")
     crowds = []
     for note in sorted((root / "annotations").glob("*.xml")):
         tree = ElementTree.parse(note).getroot()  # noqa: S314 (the user's own folder)
-        width, height = (int(tree.findtext(f"size/{side}", "0")) for side in ("width", "height"))
-        boxes = []
-        for found in tree.iter("bndbox"):
-            left, top, right, bottom = (
-                float(found.findtext(edge, "0")) for edge in ("xmin", "ymin", "xmax", "ymax")
-            )
-            boxes.append(Box(left / width, top / height, (right - left) / width, (bottom - top) / height))
-        crowds.append(Crowd(_picture(root / "images", note.stem), tuple(boxes), (width, height)))
+        crowds.append(Crowd(_picture(root / "images", note.stem), _boxes(tree, tree), _size(tree)))
     return crowds
+
+
+def _size(tree: ElementTree.Element) -> tuple[int, int]:
+    return int(tree.findtext("size/width", "0")), int(tree.findtext("size/height", "0"))
+
+
+def _boxes(tree: ElementTree.Element, part: ElementTree.Element) -> tuple[Box, ...]:
+    """Those of a part of a Pascal VOC file, all of it or one object."""
+    width, height = _size(tree)
+    boxes = []
+    for found in part.iter("bndbox"):
+        left, top, right, bottom = (
+            float(found.findtext(edge, "0")) for edge in ("xmin", "ymin", "xmax", "ymax")
+        )
+        boxes.append(Box(left / width, top / height, (right - left) / width, (bottom - top) / height))
+    return tuple(boxes)
 
 
 def _picture(folder: Path, stem: str) -> Path:

@@ -10,10 +10,11 @@ from typing import Any
 import click
 from rich.progress import Progress, TaskID
 
+from countenance.audit import attributes, measured, similarity
 from countenance.audit import bench as questions
-from countenance.audit import similarity
 from countenance.audit.bench import Bench, Cell, Table
-from countenance.audit.metrics import Rate
+from countenance.audit.faces import Looker
+from countenance.audit.metrics import Estimate, Rate
 from countenance.cli import terminal
 from countenance.errors import DataError
 
@@ -21,7 +22,7 @@ data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     required=True,
-    help="A folder of labelled sets: lfw, celeba-wild, facemask, fairface, utkface.",
+    help="A folder of labelled sets, each a folder by its name, such as lfw (docs/numbers.md has them all).",
 )
 cache_option = click.option(
     "--cache",
@@ -70,7 +71,45 @@ def calibrate(data: Path, cache: Path | None) -> None:
     click.echo(lines)
 
 
+@bench.command("attributes")
+@data_option
+@cache_option
+@terminal.json_option
+@markdown_option
+@click.option(
+    "--fit", is_flag=True, help="Fit every curve on half A, and print the lines for attributes.toml."
+)
+def describe(data: Path, cache: Path | None, as_json: bool, markdown: bool, fit: bool) -> None:
+    """Is what is told of faces right, as sure as it says, and for whom is it worse?
+
+    Writes the figures to measured.json beside the cards, from which docs/models.md is made. --fit needs
+    scikit-learn: pip install 'countenance[bench]'.
+    """
+    try:
+        with terminal.counting("attributes") as bar:
+            looker = Looker.open(cache, _progress(bar))
+            samples = attributes.look(data, looker)
+        if fit:
+            from countenance.audit import curves  # noqa: PLC0415 (scikit-learn is an extra)
+
+            click.echo(curves.toml(samples))
+            return
+    except DataError as absent:
+        raise click.ClickException(str(absent)) from absent
+    tables = measured.tables(samples, looker.describer)
+    if len(samples) == len(attributes.READERS):
+        measured.write(tables, looker)
+    else:
+        lacking = ", ".join(sorted(attributes.READERS.keys() - samples.keys()))
+        terminal.aside().print(f"Not kept in measured.json: without {lacking} the figures have gaps.")
+    _show(measured.COMMAND, tables, as_json=as_json, markdown=markdown)
+
+
 def _bench(data: Path, cache: Path | None, bar: Progress) -> Bench:
+    return Bench.open(data, cache, _progress(bar))
+
+
+def _progress(bar: Progress) -> Callable[[str, int, int], None]:
     tasks: dict[str, TaskID] = {}
 
     def progress(what: str, done: int, of: int) -> None:
@@ -78,7 +117,7 @@ def _bench(data: Path, cache: Path | None, bar: Progress) -> Bench:
             tasks[what] = bar.add_task(what, total=of)
         bar.update(tasks[what], completed=done)
 
-    return Bench.open(data, cache, progress)
+    return progress
 
 
 def _show(command: str, tables: list[Table], *, as_json: bool, markdown: bool) -> None:
@@ -105,6 +144,8 @@ def _value(cell: Cell) -> Any:
     if isinstance(cell, Rate):
         counts = {"events": cell.events, "trials": cell.trials}
         return {**counts, "rate": cell.value, "low": cell.low, "high": cell.high}
+    if isinstance(cell, Estimate):
+        return {"value": cell.value, "low": cell.low, "high": cell.high}
     return cell
 
 
@@ -124,6 +165,8 @@ def _text(cell: Cell) -> str:
             return "no trials"
         share = f"{cell.events:,} of {cell.trials:,}"
         return f"{_share(cell.value)} [{_share(cell.low)}, {_share(cell.high)}] ({share})"
+    if isinstance(cell, Estimate):
+        return f"{_share(cell.value)} [{_share(cell.low)}, {_share(cell.high)}]"
     if isinstance(cell, float):
         return _share(cell)
     return f"{cell:,}" if isinstance(cell, int) else cell

@@ -73,10 +73,10 @@ class Reading:
 
 
 class Attributes:
-    """A Describer over the nets it is handed. offered: what it can tell."""
+    """A Describer over the nets it is handed, by their cards. offered: what it can tell."""
 
     def __init__(self, nets: Mapping[str, Net]) -> None:
-        self._nets = nets
+        self.nets = nets
         self.readings = {
             reading.attribute: reading
             for reading in readings()
@@ -99,7 +99,7 @@ class Attributes:
         if not wanted or not faces:
             return tuple(MappingProxyType({}) for _ in faces)
         needed = sorted({net for reading in wanted for net in reading.nets})
-        signals = {net: self._nets[net].look(image, faces, meshes) for net in needed}
+        signals = {net: self.nets[net].look(image, faces, meshes) for net in needed}
         for net, values in signals.items():
             if not np.isfinite(values).all():
                 raise ModelError(f"{net} gave what is no number")
