@@ -67,10 +67,14 @@ FIVE: Final = {name: NAMED[name] for name in ("eyeLeft", "eyeRight", "nose", "mo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
-    """478 points (x, y, z) in pixels of the image, z away from the camera. presence: [0, 1]."""
+    """478 points (x, y, z) in pixels of the image, z away from the camera.
+
+    presence: [0, 1]. before: the look that showed where to look for this one, if there was one.
+    """
 
     points: Array
     presence: float
+    before: Mesh | None = None
 
 
 class MediaPipeLandmarks:
@@ -82,7 +86,10 @@ class MediaPipeLandmarks:
 
     def describe(self, image: Image, face: Face, mesh: Mesh) -> Description:
         """Pose, quality and thirty points of a face."""
-        return Description(self.pose(mesh), quality(image, face.box), named(mesh, image))
+        points = named(mesh, image)
+        return Description(
+            self.pose(mesh), quality(image, face.box), points, _five(mesh.before or mesh, image)
+        )
 
     def placed(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         """The faces with five points from one look at each: embeddings of faces aligned by them are steadier.
@@ -92,8 +99,7 @@ class MediaPipeLandmarks:
         """
         meshes = self._look(image, [_where(face, image) for face in faces])
         return tuple(
-            replace(face, landmarks=Landmarks(*named(mesh, image, FIVE).values()))
-            for face, mesh in zip(faces, meshes, strict=True)
+            replace(face, landmarks=_five(mesh, image)) for face, mesh in zip(faces, meshes, strict=True)
         )
 
     def meshes(self, image: Image, faces: Sequence[Face]) -> tuple[Mesh, ...]:
@@ -102,7 +108,8 @@ class MediaPipeLandmarks:
         Raises ModelError.
         """
         first = self._look(image, [_where(face, image) for face in faces])
-        return self._look(image, [_around(mesh) for mesh in first])
+        second = self._look(image, [_around(mesh) for mesh in first])
+        return tuple(replace(mesh, before=before) for mesh, before in zip(second, first, strict=True))
 
     def pose(self, mesh: Mesh) -> Pose:
         """Which way the head points (types.Pose has the signs)."""
@@ -139,6 +146,10 @@ def named(mesh: Mesh, image: Image, names: Mapping[str, tuple[int, ...]] = NAMED
     )
 
 
+def _five(mesh: Mesh, image: Image) -> Landmarks:
+    return Landmarks(*named(mesh, image, FIVE).values())
+
+
 def _mesh(outputs: list[npt.NDArray[np.float32]], matrix: Array) -> Mesh:
     """Outputs: the points in pixels of the cut, the logit of presence, and the tongue's, not used."""
     points = outputs[0].reshape(478, 3).astype(float)
@@ -167,6 +178,22 @@ def _around(mesh: Mesh) -> Array:
     extent = flat @ axes.T
     low, high = extent.min(0), extent.max(0)
     return _square((low + high) / 2 @ axes, float((high - low).max()), eyes)
+
+
+def level(mesh: Mesh, side: int, margin: float = 1.0, up: float = 0.0) -> Array:
+    """(2, 3): the face with its eyes level, filling `side` x `side` pixels: `margin` times the mesh's extent.
+
+    up: how far the cut is moved up the face, in the mesh's height.
+    """
+    flat = mesh.points[:, :2]
+    eyes = flat[263] - flat[33]
+    along = eyes / max(float(np.hypot(*eyes)), 1e-9)
+    axes = np.array([along, [-along[1], along[0]]])
+    extent = flat @ axes.T
+    low, high = extent.min(0), extent.max(0)
+    centre = (low + high) / 2 - [0, up * (high - low)[1]]
+    linear = axes * side / max(float((high - low).max()) * margin, 1.0)
+    return np.column_stack([linear, side / 2 - linear @ (centre @ axes)])
 
 
 def _square(centre: Array, side: float, eyes: Array) -> Array:

@@ -43,28 +43,32 @@ _PLAIN: Final = {
 }
 
 
-def to_onnx(model: bytes, weights: bytes) -> bytes:
+def to_onnx(model: bytes, weights: bytes, *, inner: Sequence[str] = ()) -> bytes:
     """The ONNX model that a model.json and its weights describe, for one picture at a time.
 
+    inner: steps whose results are given as well, after the outputs; of pictures, as (1, C, H, W).
     Raises ModelError where the two do not fit together or the graph has a step that is not known here.
     """
     try:
         description = json.loads(model)
-        graph = _Graph(_weights(description, weights))
+        graph = _Graph(tensors(description["weightsManifest"], weights))
         for node in description["modelTopology"]["node"]:
             graph.add(node)
-        proto = graph.model(_outputs(description, graph.last))
+        proto = graph.model([*_outputs(description, graph.last), *inner])
         onnx.checker.check_model(proto)
     except (KeyError, ValueError, IndexError, TypeError, onnx.checker.ValidationError) as odd:
         raise ModelError(f"this is no TensorFlow.js graph model that can be read: {odd!r}") from odd
     return bytes(proto.SerializeToString())
 
 
-def _weights(description: Mapping[str, Any], data: bytes) -> Weights:
-    """The tensors of the manifest, in the order of the file, as the numbers that packed ones stand for."""
+def tensors(manifest: Sequence[Mapping[str, Any]], data: bytes) -> Weights:
+    """The tensors a manifest lists, laid end to end in `data`; packed ones as the numbers they stand for.
+
+    Raises ValueError where the lengths differ, KeyError or TypeError where it is no manifest.
+    """
     weights: Weights = {}
     place = 0
-    for entry in (each for group in description["weightsManifest"] for each in group["weights"]):
+    for entry in (each for group in manifest for each in group["weights"]):
         packing = entry.get("quantization", {})
         stored = np.dtype(packing.get("dtype", entry["dtype"]))
         shape = entry["shape"]

@@ -16,7 +16,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from typing import Any, Final
 import platformdirs
 
 from countenance.errors import ModelError
-from countenance.vision import carriers
+from countenance.vision import carriers, tfjs
 from countenance.vision.calibration import Calibration
 from countenance.vision.carriers import Carrier, FetchError, File, Report
 from countenance.vision.fold import fold
@@ -41,6 +41,8 @@ def _as_published(only: bytes) -> bytes:
 _CONVERSIONS: Final[Mapping[str, Callable[..., bytes]]] = {
     "none": _as_published,
     "fold-dequantize": fold,
+    "tfjs": tfjs.to_onnx,
+    "tfjs-faceres": partial(tfjs.to_onnx, inner=("conv_pw_11_relu/clip_by_value",)),
 }
 """Each takes the contents of a card's files, in the card's order, and gives the model as it is run."""
 
