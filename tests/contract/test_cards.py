@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from tests.parity import photos
 
-from countenance.vision import DETECTORS, EMBEDDERS, LANDMARKERS, zoo
+from countenance.vision import DETECTORS, EMBEDDERS, LANDMARKERS, NETS, zoo
+from countenance.vision.attributes import readings
 from countenance.vision.calibration import fmr
 from countenance.vision.images import decode
 from countenance.vision.zoo import Card
 
 CARDS = zoo.cards()
-PLACES = {"detect": DETECTORS, "landmarks": LANDMARKERS, "embed": EMBEDDERS}
+PLACES = {"detect": DETECTORS, "landmarks": LANDMARKERS, "embed": EMBEDDERS, "attributes": NETS}
 every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 every_curve = pytest.mark.parametrize(
     ("card", "population"),
@@ -36,12 +37,13 @@ def test_the_card_is_filled_in(card: Card) -> None:
         if card.carrier:
             assert file.upstream.startswith("https://")
             assert file.member
-    assert card.licence in {"MIT", "Apache-2.0", "BSD-3-Clause"}
+    assert card.licence in {"MIT", "Apache-2.0", "BSD-3-Clause", "CC0-1.0"}
     assert card.licence_source.startswith("https://")
     for text in (card.title, card.intended_use, card.not_for, card.input, card.paper, card.commercial_reason):
         assert len(text) > 15
     assert len(card.training) > 15 or card.training == "not disclosed"
-    assert card.measured, "a card says what was measured"
+    told = any(card.id in reading.nets and reading.measured for reading in readings())
+    assert card.measured or told, "a card, or those of the attributes it backs, say what was measured"
 
 
 @every_card
@@ -75,6 +77,26 @@ def test_an_embedding_model_tells_two_people_apart(card: Card) -> None:
             > 80
             > curve.similarity(float(vectors[0] @ vectors[2]))
         )
+
+
+@pytest.mark.parametrize("card", [card for card in CARDS if card.family in NETS], ids=lambda card: card.id)
+def test_a_net_gives_each_face_its_own_signals_in_order(card: Card) -> None:
+    detector = DETECTORS["YuNet"](zoo.card("yunet-2023mar"), None)
+    landmarker = LANDMARKERS["MediaPipeLandmarks"](zoo.card("mediapipe-face-landmarker"), None)
+    net = NETS[card.family](card, None)
+    rows = []
+    for photo in (photos.grace(), photos.eileen()):
+        image = decode(photo)
+        faces = detector.detect(image)[:1]
+        rows.append(net.look(image, faces * 2, landmarker.meshes(image, faces * 2)))
+    assert rows[0].dtype == np.float32
+    assert rows[0].ndim == 2
+    assert np.isfinite(rows).all()
+    for twice in rows:
+        np.testing.assert_allclose(twice[0], twice[1], atol=1e-3)
+    assert np.abs(rows[0] - rows[1]).max() > 0.01, "two people are told apart"
+    image = decode(photos.grace())
+    assert net.look(image, (), ()).shape == (0, rows[0].shape[1])
 
 
 @every_curve
