@@ -27,14 +27,16 @@ def similarity(source: Array, target: Array) -> Array:
     return np.stack(rows, -2)
 
 
-def cut(pixels: Pixels, matrix: Array, size: int) -> Pixels:
-    """`size` x `size` pixels of the picture under a similarity (2, 3); black outside it.
+def cut(pixels: Pixels, matrix: Array, size: int, *, extended: bool = False) -> Pixels:
+    """`size` x `size` pixels of the picture under a similarity (2, 3).
 
-    A face much larger than the cut is first shrunk by areas: sampling it directly would alias.
+    Outside it: black, or, extended, the colours of its border carried on. A face much larger than the cut is
+    first shrunk by areas: sampling it directly would alias.
     """
+    border = cv2.BORDER_REPLICATE if extended else cv2.BORDER_CONSTANT
     shrink = int(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
     if shrink < 2:
-        return cast("Pixels", cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_LINEAR))
+        return cast("Pixels", cv2.warpAffine(pixels, matrix, (size, size), borderMode=border))
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ inverse.T
     height, width = pixels.shape[:2]
@@ -48,4 +50,6 @@ def cut(pixels: Pixels, matrix: Array, size: int) -> Pixels:
     # A pixel of `small` covers shrink x shrink pixels of the picture, its centre between theirs.
     linear = matrix[:, :2] * shrink
     shift = matrix[:, 2] + matrix[:, :2] @ (np.array([left, top]) + (shrink - 1) / 2)
-    return cast("Pixels", cv2.warpAffine(small, np.column_stack([linear, shift]), (size, size)))
+    return cast(
+        "Pixels", cv2.warpAffine(small, np.column_stack([linear, shift]), (size, size), borderMode=border)
+    )

@@ -25,7 +25,7 @@ from typing import Any, Final
 import platformdirs
 
 from countenance.errors import ModelError
-from countenance.vision import carriers, tfjs
+from countenance.vision import carriers, faceapi, tfjs
 from countenance.vision.calibration import Calibration
 from countenance.vision.carriers import Carrier, FetchError, File, Report
 from countenance.vision.fold import fold
@@ -43,6 +43,8 @@ _CONVERSIONS: Final[Mapping[str, Callable[..., bytes]]] = {
     "fold-dequantize": fold,
     "tfjs": tfjs.to_onnx,
     "tfjs-faceres": partial(tfjs.to_onnx, inner=("conv_pw_11_relu/clip_by_value",)),
+    "face-api-expressions": faceapi.to_onnx,
+    "face-api-ages": faceapi.ages_to_onnx,
 }
 """Each takes the contents of a card's files, in the card's order, and gives the model as it is run."""
 
