@@ -101,6 +101,7 @@ class FakeSenses:
             pose=Pose(yaw=1.0, pitch=2.0, roll=3.0),
             quality=Quality(brightness=60.0, sharpness=70.0),
             points=MappingProxyType(dict.fromkeys(NAMED, _centre(face.box))),
+            placed=face.landmarks,
         )
 
     def read(

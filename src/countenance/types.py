@@ -182,12 +182,14 @@ class Description:
     """What a closer look at one face tells.
 
     points: the thirty landmarks Rekognition names, by that name, in its order. traits: of the attributes
-    that were asked for, those that a card backs and this face lets be read.
+    that were asked for, those that a card backs and this face lets be read. placed: the five points that the
+    face is aligned by for its embedding.
     """
 
     pose: Pose
     quality: Quality
     points: Mapping[str, Point]
+    placed: Landmarks
     traits: Mapping[Attribute, Trace] = field(default_factory=lambda: NO_TRAITS)
 
 

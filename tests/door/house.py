@@ -44,9 +44,11 @@ class WatchedVision(FakeVision):
         self._watch()
         return super().describe(image, faces, asked)
 
-    def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
+    def embed(
+        self, image: Image, faces: Sequence[Face], described: Sequence[Description] | None = None
+    ) -> tuple[Embedding, ...]:
         self._watch()
-        return super().embed(image, faces)
+        return super().embed(image, faces, described)
 
 
 class House:

@@ -39,9 +39,10 @@ def index_faces(call: Call, tools: Tools) -> Commit:
     refused += [Sighting(s.face, s.description, ("EXCEEDS_MAX_FACES",)) for s in good[most:]]
     used = good[:most]
     photo, external = photos.image_id(image), request.get("ExternalImageId")
+    embeddings = tools.vision.embed(image, [s.face for s in used], [s.description for s in used])
     templates = [
         Template(str(uuid.uuid4()), photo, external, s.face.box, s.face.confidence, embedding)
-        for s, embedding in zip(used, tools.vision.embed(image, [s.face for s in used]), strict=True)
+        for s, embedding in zip(used, embeddings, strict=True)
     ]
 
     def detail(sighting: Sighting) -> render.Shape:

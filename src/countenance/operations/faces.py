@@ -30,7 +30,7 @@ def compare_faces(call: Call, tools: Tools) -> Done:
     calibration = tools.vision.calibration()
     matched: list[render.Shape] = []
     unmatched: list[render.Shape] = []
-    others = tools.vision.embed(target, [s.face for s in seen])
+    others = tools.vision.embed(target, [s.face for s in seen], [s.description for s in seen])
     for sighting, other in zip(seen, others, strict=True):
         similarity = render.similarity(calibration.similarity(galleries.verify(probe, other)))
         shape = render.face_detail(sighting.face, sighting.description)

@@ -104,7 +104,9 @@ def look(
 
 def largest(image: Image, tools: Tools, level: str = "NONE") -> Face | None:
     """The largest face that passes the filter; a filter of NONE costs no description."""
-    faces: Sequence[Face] = tools.vision.detect(image)
-    if level != "NONE":
+    faces: Sequence[Face]
+    if level == "NONE":
+        faces = tools.vision.detect(image)
+    else:
         faces = [seen.face for seen in look(image, tools, level) if not seen.reasons]
     return faces[0] if faces else None

@@ -151,9 +151,19 @@ class Vision:
             for face, mesh, shown in zip(faces, meshes, traits, strict=True)
         )
 
-    def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
-        """Where each face lies in the embedding model's space, in order."""
-        return self.embedder.embed(image, self.landmarker.placed(image, faces))
+    def embed(
+        self, image: Image, faces: Sequence[Face], described: Sequence[Description] | None = None
+    ) -> tuple[Embedding, ...]:
+        """Where each face lies in the embedding model's space, in order.
+
+        described: what describe() told of the same faces. It spares a look at each and changes no embedding.
+        """
+        if described is None:
+            placed = self.landmarker.placed(image, faces)
+        else:
+            pairs = zip(faces, described, strict=True)
+            placed = tuple(replace(face, landmarks=known.placed) for face, known in pairs)
+        return self.embedder.embed(image, placed)
 
     def calibration(self, population: str = ADULTS) -> Calibration:
         """What the embedding model's cosines mean in a population. Raises ModelError."""

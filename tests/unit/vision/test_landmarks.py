@@ -62,6 +62,16 @@ def test_left_is_the_viewers_and_up_is_up(
         assert y == sorted(y), names
 
 
+def test_a_description_spares_the_embedding_a_look(vision: Vision, hopper: Image, collins: Image) -> None:
+    for image in (hopper, turned(collins, 30)):
+        faces = vision.detect(image)
+        [alone], [shared] = (
+            vision.embed(image, faces),
+            vision.embed(image, faces, vision.describe(image, faces)),
+        )
+        assert (alone.vector == shared.vector).all()
+
+
 def test_the_mesh_agrees_with_the_detector(vision: Vision, hopper: Image, collins: Image) -> None:
     for image in (hopper, collins):
         face = only(vision.detect(image))
