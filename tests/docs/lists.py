@@ -25,6 +25,7 @@ from countenance.operations.catalogue import SERVED, catalogue
 from countenance.settings import Settings
 from countenance.vision import images, yunet, zoo
 from countenance.vision.attributes import readings
+from tests.docs.attributes import attributes
 
 Error = TypeVar("Error", bound=CountenanceError)
 
@@ -248,7 +249,7 @@ def explained() -> str:
 
 def cards() -> str:
     """docs/models.md."""
-    return _filled("models.md", cards=_cards())
+    return _filled("models.md", cards=_cards(), attributes=attributes())
 
 
 def _filled(page: str, **lists: str) -> str:

@@ -35,6 +35,7 @@ Mask = npt.NDArray[np.bool_]
 Points = list[tuple[float, ...]]
 
 MOST: Final = 12  # points of a curve
+LIGHT: Final = 0.02  # of the faces: the least a point stands for
 SURE: Final = (0.005, 0.995)  # the most that a few hundred faces can back
 FOLDS: Final = 5
 COVERED: Final = 0.83  # of half A: asked is .80 on faces that the range was not fitted on
@@ -151,8 +152,9 @@ def isotonic(faces: Scored) -> Points:
         steps.append(
             (float(np.average(faces.scores[inside], weights=weight)), float(height), float(weight.sum()))
         )
-    while len(steps) > MOST:
-        costs = [_cost(one, other) for one, other in itertools.pairwise(steps)]
+    light = LIGHT * float(faces.weights.sum())
+    while len(steps) > 2 and (len(steps) > MOST or min(step[2] for step in steps) < light):
+        costs = [_cost(one, other, light) for one, other in itertools.pairwise(steps)]
         place = int(np.argmin(costs))
         steps[place : place + 2] = [_merged(*steps[place : place + 2])]
     return [(score, float(np.clip(chance, *SURE))) for score, chance, _ in steps]
@@ -161,8 +163,10 @@ def isotonic(faces: Scored) -> Points:
 Step = tuple[float, float, float]  # score, chance, weight
 
 
-def _cost(one: Step, other: Step) -> float:
-    return (other[1] - one[1]) ** 2 * one[2] * other[2] / (one[2] + other[2])
+def _cost(one: Step, other: Step, light: float) -> float:
+    """What joining two steps loses in squares; less than nothing where one is too light to be believed."""
+    loss = (other[1] - one[1]) ** 2 * one[2] * other[2] / (one[2] + other[2])
+    return loss - 1 if min(one[2], other[2]) < light else loss
 
 
 def _merged(one: Step, other: Step) -> Step:

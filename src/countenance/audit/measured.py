@@ -18,7 +18,7 @@ from countenance.audit.metrics import Estimate, Rate
 from countenance.types import Attribute
 from countenance.vision.attributes import Attributes
 
-FILE: Final = "measured.json"
+KEPT: Final = Path(str(resources.files("countenance.vision").joinpath("measured.json")))
 COMMAND: Final = "countenance bench attributes --data DIR"
 
 
@@ -73,10 +73,11 @@ def tables(samples: Mapping[str, Sample], describer: Attributes) -> list[Table]:
         if attribute in offered:
             about += figures(samples)
     about.sort(key=lambda table: list(Attribute).index(Attribute(table.about)))
-    return [_asked(about), found, *about]
+    return [asked(about), found, *about]
 
 
-def _asked(about: Sequence[Table]) -> Table:
+def asked(about: Sequence[Table]) -> Table:
+    """What issue 3 asked of the figures beside what they are."""
     rows = [row for goal in GOALS for row in _reached(goal, about)]
     rows += list(_groups(about))
     rows.sort(key=lambda row: list(Attribute).index(Attribute(str(row[0]))))
@@ -130,13 +131,11 @@ def write(figures: Sequence[Table], looker: Looker) -> None:
             for table in figures
         ],
     }
-    path = Path(str(resources.files("countenance.vision").joinpath(FILE)))
-    path.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    KEPT.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def read() -> list[Table]:
     """The tables that this version ships."""
-    text = resources.files("countenance.vision").joinpath(FILE).read_text("utf-8")
     return [
         Table(
             table["title"],
@@ -145,7 +144,7 @@ def read() -> list[Table]:
             table["note"],
             table["about"],
         )
-        for table in json.loads(text)["tables"]
+        for table in json.loads(KEPT.read_text("utf-8"))["tables"]
     ]
 
 

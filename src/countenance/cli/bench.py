@@ -125,7 +125,7 @@ def _show(command: str, tables: list[Table], *, as_json: bool, markdown: bool) -
         terminal.print_json({"command": command, "tables": [_plain(table) for table in tables]})
         return
     if markdown:
-        click.echo("\n".join(_markdown(table) for table in tables) + f"\nMade by `{command}`.\n")
+        click.echo("\n".join(written(table) for table in tables) + f"\nMade by `{command}`.\n")
         return
     for table in tables:
         rows = [[_text(cell) for cell in row] for row in table.rows]
@@ -149,7 +149,8 @@ def _value(cell: Cell) -> Any:
     return cell
 
 
-def _markdown(table: Table) -> str:
+def written(table: Table) -> str:
+    """A table as Markdown."""
     lines = [f"**{table.title}**", "", _row(table.columns), _row(["---"] * len(table.columns))]
     lines += [_row([_text(cell) for cell in row]) for row in table.rows]
     return "\n".join([*lines, "", table.note, ""])
@@ -173,7 +174,9 @@ def _text(cell: Cell) -> str:
 
 
 def _share(value: float) -> str:
-    """Four places, or powers of ten where those would say nothing."""
+    """Four places, or powers of ten where those would say nothing; years and the like by one place."""
     if value == 0 or math.isnan(value):
         return "0" if value == 0 else "unknown"
+    if abs(value) >= 2:
+        return f"{value:.1f}"
     return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.1e}"

@@ -122,3 +122,95 @@ def test_tail_finds_the_slope_of_an_exponential() -> None:
     slope, intercept = metrics.tail(scores, 1e-1, 1e-4)
     assert slope == pytest.approx(-1 / (0.05 * np.log(10)), rel=0.02)
     assert intercept == pytest.approx(0, abs=0.05)
+
+
+def test_auc_by_hand() -> None:
+    # Of four pairs three are in order and one is a tie: 3.5 of 4.
+    scores, truth = np.array([0.1, 0.5, 0.5, 0.9]), np.array([False, False, True, True])
+    assert metrics.auc(scores, truth) == pytest.approx(3.5 / 4)
+    assert np.isnan(metrics.auc(scores, np.ones(4, bool)))
+
+
+labelled = st.lists(st.tuples(st.integers(-9, 9), st.booleans()), min_size=2, max_size=60).filter(
+    lambda trials: len({shown for _, shown in trials}) == 2
+)
+
+
+@given(labelled)
+def test_auc_is_of_ranks(trials: list[tuple[int, bool]]) -> None:
+    values, truth = (np.array(column) for column in zip(*trials, strict=True))
+    scores = values.astype(float)
+    area = metrics.auc(scores, truth)
+    pairs = [(a > b) + (a == b) / 2 for a in scores[truth] for b in scores[~truth]]
+    assert area == pytest.approx(np.mean(pairs))
+    assert metrics.auc(np.exp(scores), truth) == pytest.approx(area)
+    assert metrics.auc(-scores, truth) == pytest.approx(1 - area)
+
+
+def test_balanced_accuracy_by_hand() -> None:
+    truth, told = np.array(list("aaaabb")), np.array(list("aaabba"))
+    assert metrics.recalls(told, truth) == [0.75, 0.5]
+    assert metrics.balanced_accuracy(told, truth) == pytest.approx(0.625)
+    assert metrics.balanced_accuracy(np.array(["a"] * 6), truth) == 0.5  # saying one thing earns nothing
+
+
+def test_brier_by_hand() -> None:
+    assert metrics.brier(np.array([1.0, 0.5]), np.array([True, False])) == pytest.approx(0.125)
+
+
+def _faces(count: int, off: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(told probabilities, truth) where what is told is `off` too much."""
+    random = np.random.default_rng(seed)
+    chances = random.uniform(0, 0.8, count)
+    return chances + off, random.random(count) < chances
+
+
+@pytest.mark.parametrize(("off", "bound"), [(0.0, 0.02), (0.1, 0.006), (0.2, 0.006)])
+def test_calibration_error_is_the_known_one(off: float, bound: float) -> None:
+    errors = [metrics.calibration_error(*_faces(1000, off, seed)) for seed in range(30)]
+    assert np.mean(errors) == pytest.approx(off, abs=bound)
+
+
+def test_calibration_error_takes_off_what_chance_adds() -> None:
+    """Without it 300 right probabilities in 6 bins would seem .05 wrong."""
+    chances, truth = np.full(300, 0.5), np.random.default_rng(1).random(300) < 0.5
+    plain = abs(truth.mean() - 0.5)
+    assert metrics.calibration_error(chances, truth) < plain  # one bin: equal probabilities share it
+
+
+@given(labelled)
+def test_calibration_error_is_a_share(trials: list[tuple[int, bool]]) -> None:
+    values, truth = (np.array(column) for column in zip(*trials, strict=True))
+    chances = (values + 9) / 18
+    error = metrics.calibration_error(chances, truth)
+    assert 0 <= error <= 1
+    order = np.random.default_rng(0).permutation(len(truth))
+    assert metrics.calibration_error(chances[order], truth[order]) == pytest.approx(error)
+
+
+def test_interval_of_calibration_error_holds_the_truth() -> None:
+    held = {0.0: 0, 0.1: 0}
+    for off in held:
+        for seed in range(10):
+            chances, truth = _faces(300, off, seed)
+            interval = metrics.bootstrap(
+                lambda which, chances=chances, truth=truth: metrics.calibration_error(  # type: ignore[misc]
+                    chances[which], truth[which]
+                ),
+                np.arange(300),
+                error=True,
+            )
+            held[off] += interval.low <= off <= interval.high
+    assert min(held.values()) >= 8
+
+
+def test_bootstrap_draws_people_not_photos() -> None:
+    values = np.repeat(np.random.default_rng(0).normal(size=20), 30)
+    by_person = metrics.bootstrap(lambda which: float(values[which].mean()), np.repeat(np.arange(20), 30))
+    by_photo = metrics.bootstrap(lambda which: float(values[which].mean()), np.arange(600))
+    assert by_person.value == by_photo.value
+    assert by_person.high - by_person.low > 3 * (by_photo.high - by_photo.low)
+
+
+def test_bootstrap_of_nobody_is_not_a_number() -> None:
+    assert np.isnan(metrics.bootstrap(lambda which: 1.0, np.array([])).value)
