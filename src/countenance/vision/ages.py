@@ -28,8 +28,9 @@ YEARS: Final = 1
 class FaceApiAges:
     """face-api's age and gender network. Signals: MALE and YEARS.
 
-    It is shown the mesh's extent, eyes level. Its makers show it a box; cut by the mesh it errs by 7.0 years
-    on fairface instead of 7.9, and by 4.8 on utkface instead of 5.2.
+    It is shown the mesh's extent, eyes level, and that mirrored; the signals are the means of both. Its
+    makers show it a box: it then errs by 7.9 years on fairface and 5.2 on utkface, by 7.0 and 4.8 cut by
+    the mesh, by 6.7 and 4.7 with the mirrored look.
     """
 
     SIDE: Final = 112
@@ -41,9 +42,10 @@ class FaceApiAges:
     def look(self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh]) -> Array:  # noqa: ARG002
         """The signals of each face, (faces, 2). Raises ModelError."""
         cuts = [cut(image.pixels, level(mesh, self.SIDE), self.SIDE, extended=True) for mesh in meshes]
-        outputs = self._session.map([each[None] for each in cuts])
-        rows = [(male - female, years) for [[years]], [[male, female]] in outputs]
-        return np.array(rows, np.float32).reshape(-1, 2)
+        looks = [look[None] for each in cuts for look in (each, np.ascontiguousarray(each[:, ::-1]))]
+        rows = [(male - female, years) for [[years]], [[male, female]] in self._session.map(looks)]
+        means: Array = np.array(rows, np.float32).reshape(-1, 2, 2).mean(1)
+        return means
 
 
 class DlibGender:

@@ -56,6 +56,12 @@ def test_a_tilted_head_changes_little(
     assert seen(gender, vision, tilted)[0] < 0
 
 
+def test_a_mirrored_photo_gives_the_same_ages(ages: FaceApiAges, vision: Vision, collins: Image) -> None:
+    """The two looks swap places; what is left is how the landmarks of a mirrored photo differ."""
+    mirrored = altered(collins.pixels[:, ::-1])
+    np.testing.assert_allclose(seen(ages, vision, mirrored), seen(ages, vision, collins), atol=1.5)
+
+
 def test_no_faces_give_no_rows(ages: FaceApiAges, gender: DlibGender, hopper: Image) -> None:
     assert ages.look(hopper, [], []).shape == (0, 2)
     assert gender.look(hopper, [], []).shape == (0, 1)
