@@ -116,7 +116,7 @@ def look(data: Path, looker: Looker) -> dict[str, Sample]:
             continue
         faces = looker.faces(name, photos)
         signals = looker.signals(name, faces)
-        told = served(looker.describer.nets, faces, signals, Attribute)
+        told = served(looker.describer, faces, signals, Attribute)
         samples[name] = Sample(name, faces, signals, told, len(photos))
     if not samples:
         raise DataError(f"skipped: none of the sets {', '.join(READERS)} is in {data}")

@@ -96,15 +96,17 @@ class Looker:
         return [seen for photo, row in zip(photos, rows, strict=True) if (seen := _seen(photo, row))]
 
     def signals(self, name: str, faces: Sequence[Seen]) -> Signals:
-        """What every network says of each face."""
+        """What every network, and every head on one, says of each face."""
         where = [_label(seen.photo) + str(seen.face).encode() + seen.mesh.points.tobytes() for seen in faces]
-        return {
+        nets = {
             identity: self._kept(
                 f"{name}-{identity}-{_digest(_version(net), *where)}",
                 lambda net=net: np.concatenate(list(self._looked(name, net, faces))),  # type: ignore[misc]
             )
             for identity, net in self.describer.nets.items()
         }
+        heads = self.describer.heads
+        return nets | {identity: head.read(nets[head.source]) for identity, head in heads.items()}
 
     def _found(self, name: str, scenes: Sequence[list[Photo]]) -> Iterator[Array]:
         return self._counted(f"{name}: faces", self._scene, scenes)
@@ -168,14 +170,16 @@ class _Recorded:
 
 
 def served(
-    nets: Mapping[str, Net], faces: Sequence[Seen], signals: Signals, asked: Iterable[Attribute]
+    describer: Attributes, faces: Sequence[Seen], signals: Signals, asked: Iterable[Attribute]
 ) -> list[Mapping[Attribute, Trace]]:
     """What a user is told of each face: the describer's own words over what the networks said of it."""
     told: list[Mapping[Attribute, Trace]] = []
     wanted = frozenset(asked)
     for place, seen in enumerate(faces):
-        said = {key: _Recorded(net.card, signals[key][place : place + 1]) for key, net in nets.items()}
-        told += Attributes(said).read(seen.frame, [seen.face], [seen.mesh], wanted)
+        said = {
+            key: _Recorded(net.card, signals[key][place : place + 1]) for key, net in describer.nets.items()
+        }
+        told += Attributes(said, describer.heads).read(seen.frame, [seen.face], [seen.mesh], wanted)
     return told
 
 

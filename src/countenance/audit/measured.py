@@ -116,7 +116,10 @@ def _groups(about: Sequence[Table]) -> Iterator[tuple[Cell, ...]]:
 
 def write(figures: Sequence[Table], looker: Looker) -> None:
     """Keep the tables beside the cards, with the digests of the weights that they are of."""
-    cards = [*looker.vision.cards[:2], *(net.card for net in looker.describer.nets.values())]
+    describer = looker.describer
+    cards = [looker.vision.detector.card, looker.vision.landmarker.card]
+    cards += [net.card for net in describer.nets.values()]
+    cards += [head.card for head in describer.heads.values()]
     kept = {
         "command": COMMAND,
         "weights": {card.id: [file.sha256[:12] for file in card.files] for card in cards},

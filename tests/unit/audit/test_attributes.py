@@ -124,7 +124,7 @@ def test_what_is_measured_is_what_is_served() -> None:
     nets = {"fake-1": Net()}
     photos = [Photo(Path("a.jpg"), "a"), Photo(Path("b.jpg"), "b")]
     found = [seen(photos[0]), seen(photos[1], wide=0.1)]
-    told = served(nets, found, {"fake-1": np.array([[0.25], [0.9]], np.float32)}, Attribute)
+    told = served(Attributes(nets), found, {"fake-1": np.array([[0.25], [0.9]], np.float32)}, Attribute)
     assert told == [{Attribute.SMILE: Trait(False, 70.0)}, {}]
     assert nets["fake-1"].looks == 0
 
