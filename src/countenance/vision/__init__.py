@@ -9,8 +9,11 @@ from typing import Final, Protocol, TypeVar
 from countenance.errors import ModelError
 from countenance.types import Attribute, Description, Embedding, Face, Image, Trace
 from countenance.vision import zoo
-from countenance.vision.attributes import Attributes, Net
+from countenance.vision.ages import DlibGender, FaceApiAges
+from countenance.vision.attributes import Attributes, Head, Net
 from countenance.vision.calibration import ADULTS, Calibration
+from countenance.vision.faceres import FaceRes
+from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.sface import SFace
 from countenance.vision.yunet import YuNet
@@ -69,7 +72,12 @@ LANDMARKERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Landmarker]]] =
     "MediaPipeLandmarks": MediaPipeLandmarks
 }
 EMBEDDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Embedder]]] = {"SFace": SFace}
-NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {}
+NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {
+    "FaceRes": FaceRes,
+    "FaceApiAges": FaceApiAges,
+    "DlibGender": DlibGender,
+}
+HEADS: Final[Mapping[str, Callable[[zoo.Card], Head]]] = {"Heads": Heads}
 
 
 class Vision:
@@ -105,16 +113,14 @@ class Vision:
         def named(identity: str) -> zoo.Card:
             return zoo.card(identity, commercial_only=commercial_only)
 
+        offered = zoo.offered(commercial_only=commercial_only)
         return cls(
             _build(DETECTORS, named(detector), threads),
             _build(LANDMARKERS, named(landmarker), threads),
             _build(EMBEDDERS, named(embedder), threads),
             Attributes(
-                {
-                    card.id: NETS[card.family](card, threads)
-                    for card in zoo.cards()
-                    if card.family in NETS and (card.commercial or not commercial_only)
-                }
+                {card.id: NETS[card.family](card, threads) for card in offered if card.family in NETS},
+                {card.id: HEADS[card.family](card) for card in offered if card.family in HEADS},
             ),
         )
 

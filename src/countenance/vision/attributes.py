@@ -29,7 +29,7 @@ from countenance.types import (
     Trace,
     Trait,
 )
-from countenance.vision import zoo
+from countenance.vision import ages, faceres, heads, zoo
 from countenance.vision.landmarks import Mesh
 
 Array = npt.NDArray[np.float32]
@@ -46,15 +46,24 @@ class Net(Protocol):
         """Its signals, (faces, signals). Raises ModelError."""
 
 
+class Head(Protocol):
+    """What is read of another network's signals, with weights of its own. source: that network's card."""
+
+    card: zoo.Card
+    source: str
+
+    def read(self, signals: Array) -> Array:
+        """Its signals, (faces, signals), of the source's. Raises ModelError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """An attribute's card: how it is read, what its score means and for whom it fails.
 
-    nets: cards whose signals it needs. points: rows of score and what it means: a probability in [0, 1], or,
+    nets: cards whose signals it needs, nets' and heads'. points: rows of score and what it means: a probability in [0, 1], or,
     of AGE_RANGE, the years that hold the true age. kinds, bias, sharpness: of EMOTIONS, the softmax of
     sharpness * (log probability + bias). off: why it is not offered; empty where it is. smallest: the least
-    width of a face in pixels. labels: whose labels the curve was fitted on. head: whether weights of ours,
-    trained on such labels, are part of it.
+    width of a face in pixels. labels: whose labels the curve was fitted on.
     """
 
     attribute: Attribute
@@ -73,14 +82,16 @@ class Reading:
 
 
 class Attributes:
-    """A Describer over the nets it is handed, by their cards. offered: what it can tell."""
+    """A Describer over the nets and heads it is handed, by their cards. offered: what it can tell."""
 
-    def __init__(self, nets: Mapping[str, Net]) -> None:
+    def __init__(self, nets: Mapping[str, Net], heads: Mapping[str, Head] = MappingProxyType({})) -> None:
         self.nets = nets
+        self.heads = {name: head for name, head in heads.items() if head.source in nets}
+        here = {*self.nets, *self.heads}
         self.readings = {
             reading.attribute: reading
             for reading in readings()
-            if not reading.off and nets.keys() >= set(reading.nets)
+            if not reading.off and here.issuperset(reading.nets)
         }
 
     @property
@@ -98,11 +109,7 @@ class Attributes:
         wanted = [reading for reading in wanted if reading.attribute in asked]
         if not wanted or not faces:
             return tuple(MappingProxyType({}) for _ in faces)
-        needed = sorted({net for reading in wanted for net in reading.nets})
-        signals = {net: self.nets[net].look(image, faces, meshes) for net in needed}
-        for net, values in signals.items():
-            if not np.isfinite(values).all():
-                raise ModelError(f"{net} gave what is no number")
+        signals = self.signals(image, faces, meshes, {net for reading in wanted for net in reading.nets})
         read = {reading.attribute: traces(reading, signals) for reading in wanted}
         return tuple(
             MappingProxyType(
@@ -114,6 +121,20 @@ class Attributes:
             )
             for place, face in enumerate(faces)
         )
+
+
+    def signals(
+        self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh], needed: Collection[str]
+    ) -> Signals:
+        """What the nets and heads of those cards give, each run once. Raises ModelError."""
+        heads = {name: head for name, head in self.heads.items() if name in needed}
+        nets = sorted({name for name in needed if name in self.nets} | {h.source for h in heads.values()})
+        found = {name: self.nets[name].look(image, faces, meshes) for name in nets}
+        found |= {name: head.read(found[head.source]) for name, head in heads.items()}
+        for name, values in found.items():
+            if not np.isfinite(values).all():
+                raise ModelError(f"{name} gave what is no number")
+        return found
 
 
 def traces(reading: Reading, signals: Signals) -> list[Trace]:
@@ -157,7 +178,33 @@ def _expressions(reading: Reading, logs: Array) -> tuple[Expression, ...]:
     return tuple(Expression(reading.kinds[kind], float(100 * chances[kind])) for kind in order)
 
 
-SCORES: Final[Mapping[Attribute, Callable[[Signals], Array]]] = MappingProxyType({})
+def _gender_score(signals: Signals) -> Array:
+    """FaceRes leads, the others second it: they fail on other faces (docs/models.md has each alone)."""
+    leading, seconding = signals["faceres-deep"][:, faceres.MALE], signals["face-api-ages"][:, ages.MALE]
+    return np.asarray(leading + 0.25 * seconding + 0.25 * signals["dlib-gender"][:, 0])
+
+
+def _age_score(signals: Signals) -> Array:
+    return np.asarray(
+        (signals["faceres-deep"][:, faceres.YEARS] + signals["face-api-ages"][:, ages.YEARS]) / 2
+    )
+
+
+def _head(name: str) -> Callable[[Signals], Array]:
+    place = heads.NAMES.index(name)
+    return lambda signals: signals["celeba-heads"][:, place]
+
+
+SCORES: Final[Mapping[Attribute, Callable[[Signals], Array]]] = MappingProxyType(
+    {
+        Attribute.AGE_RANGE: _age_score,
+        Attribute.GENDER: _gender_score,
+        Attribute.EYEGLASSES: _head("eyeglasses"),
+        Attribute.BEARD: _head("beard"),
+        Attribute.MUSTACHE: _head("mustache"),
+        Attribute.FACE_OCCLUDED: _head("mask"),
+    }
+)
 """One score a face from the nets' signals: (faces,), or (faces, kinds) of EMOTIONS."""
 
 
