@@ -138,7 +138,11 @@ INFERRED = frozenset({Attribute.AGE_RANGE, Attribute.EMOTIONS, Attribute.GENDER}
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """Whether a face shows something. confidence: percent [50, 100], how probable `value` is."""
+    """Whether a face shows something. confidence: percent [0, 100], how probable `value` is.
+
+    What is rare is told before it is likelier than not, so that it is not overlooked: confidence is then
+    under 50 (attributes.toml, told_from).
+    """
 
     value: bool
     confidence: float

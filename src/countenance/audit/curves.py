@@ -6,6 +6,7 @@ Needs scikit-learn, which nothing else here does: pip install 'countenance[bench
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -104,22 +105,41 @@ def _yes_or_no(reading: Reading, samples: Sequence[Sample]) -> str:
             for each in samples
         ]
     )
-    points, kind, apart = curve(faces)
-    said = ", ".join(f"{name} {error:.3f}" for name, error in apart.items())
-    return f"# {kind}; calibration error inside half A, by {FOLDS} folds: {said}\n{_lines(points, 4)}"
+    points, kind, errors = curve(faces)
+    said = ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
+    lines = f"# {kind}; calibration error inside half A, by {FOLDS} folds: {said}\n{_lines(points, 4)}"
+    least = 0.5 if reading.attribute is Attribute.GENDER else told_from(faces)
+    return lines if least == 0.5 else f"{lines}\ntold_from = {least:.2f}"
 
 
 def curve(faces: Scored) -> tuple[Points, str, dict[str, float]]:
     """(points, which fit won, the calibration error of each on folds it was not fitted on)."""
-    errors = {}
-    for name, fit in _CURVES.items():
-        chances = np.zeros(len(faces.truth))
-        for fold in range(FOLDS):
-            out = faces.fold == fold
-            chances[out] = read(fit(faces.part(~out)), faces.scores[out])
-        errors[name] = metrics.calibration_error(chances, faces.truth.astype(bool))
+    truth = faces.truth.astype(bool)
+    errors = {name: metrics.calibration_error(apart(faces, fit), truth) for name, fit in _CURVES.items()}
     best = min(errors, key=errors.__getitem__)
     return _CURVES[best](faces), best, errors
+
+
+def apart(faces: Scored, fit: Callable[[Scored], Points]) -> Array:
+    """What each score means by a curve fitted on other people."""
+    chances = np.zeros(len(faces.truth))
+    for fold in range(FOLDS):
+        out = faces.fold == fold
+        chances[out] = read(fit(faces.part(~out)), faces.scores[out])
+    return chances
+
+
+def told_from(faces: Scored) -> float:
+    """The highest probability, .5 at most, whose balanced accuracy is as good as the best but for chance.
+
+    The lower it is, the more faces are wrongly told to show what is rare.
+    """
+    chances, truth = apart(faces, platt), faces.truth.astype(bool)
+    levels = np.arange(0.02, 0.51, 0.01)
+    reached = np.array([metrics.balanced_accuracy(chances >= level, truth) for level in levels.tolist()])
+    best = float(reached.max())
+    error = math.sqrt(best * (1 - best) / truth.sum()) / 2  # of the rarer kind, half of the mean
+    return float(round(levels[reached >= best - error / 2].max(), 2))
 
 
 def read(points: Points, scores: Array) -> Array:

@@ -60,10 +60,12 @@ class Head(Protocol):
 class Reading:
     """An attribute's card: how it is read, what its score means and for whom it fails.
 
-    nets: cards whose signals it needs, nets' and heads'. points: rows of score and what it means: a probability in [0, 1], or,
-    of AGE_RANGE, the years that hold the true age. kinds, bias, sharpness: of EMOTIONS, the softmax of
-    sharpness * (log probability + bias). off: why it is not offered; empty where it is. smallest: the least
-    width of a face in pixels. labels: whose labels the curve was fitted on.
+    nets: cards whose signals it needs, nets' and heads'. points: rows of score and what it means: a
+    probability in [0, 1], or, of AGE_RANGE, the years that hold the true age. kinds, bias, sharpness: of
+    EMOTIONS, the softmax of sharpness * (log probability + bias). told_from: the probability from which a
+    trait is said to be shown, below .5 where it is rare and would be overlooked. off: why it is not offered;
+    empty where it is. smallest: the least width of a face in pixels. labels: whose labels the curve was
+    fitted on.
     """
 
     attribute: Attribute
@@ -76,6 +78,7 @@ class Reading:
     kinds: tuple[str, ...] = ()
     bias: tuple[float, ...] = ()
     sharpness: float = 1.0
+    told_from: float = 0.5
     smallest: float = 0.0
     labels: str = ""
     measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -122,7 +125,6 @@ class Attributes:
             for place, face in enumerate(faces)
         )
 
-
     def signals(
         self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh], needed: Collection[str]
     ) -> Signals:
@@ -148,7 +150,7 @@ def traces(reading: Reading, signals: Signals) -> list[Trace]:
         case Attribute.GENDER:
             return [_gender(probability(reading, float(score))) for score in scores]
         case _:
-            return [_trait(probability(reading, float(score))) for score in scores]
+            return [_trait(reading, probability(reading, float(score))) for score in scores]
 
 
 def probability(reading: Reading, score: float) -> float:
@@ -157,8 +159,9 @@ def probability(reading: Reading, score: float) -> float:
     return float(np.interp(score, scores, chances))
 
 
-def _trait(chance: float) -> Trait:
-    return Trait(chance >= 0.5, 100 * max(chance, 1 - chance))
+def _trait(reading: Reading, chance: float) -> Trait:
+    shown = chance >= reading.told_from
+    return Trait(shown, 100 * (chance if shown else 1 - chance))
 
 
 def _gender(male: float) -> Gender:
