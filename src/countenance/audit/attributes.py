@@ -78,11 +78,6 @@ TRUTHS: Final[Mapping[Attribute, tuple[Truth, tuple[str, ...]]]] = MappingProxyT
 )
 """What each yes-or-no attribute should say of a photo (None: not known), and the sets that tell."""
 
-FIT_ON: Final[Mapping[Attribute, tuple[str, ...]]] = MappingProxyType(
-    {Attribute.GENDER: ("utkface", "fairface")}
-)
-"""The sets a curve is fitted on, where not all: of GENDER those that show ordinary people, not stars."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:

@@ -92,7 +92,7 @@ def describe(data: Path, cache: Path | None, as_json: bool, markdown: bool, fit:
         if fit:
             from countenance.audit import curves  # noqa: PLC0415 (scikit-learn is an extra)
 
-            click.echo(curves.toml(samples))
+            click.echo(curves.toml(samples, looker.describer.heads.keys()))
             return
     except DataError as absent:
         raise click.ClickException(str(absent)) from absent
