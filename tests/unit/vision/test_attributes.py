@@ -109,11 +109,19 @@ def test_an_attribute_whose_net_is_not_there_is_not_offered(only_smile: None) ->
 @given(st.floats(-1e6, 1e6, width=32))
 def test_confidence_is_of_what_is_said_and_never_under_half(score: float) -> None:
     chance = attributes.probability(SMILE, score)
-    trait, gender = attributes._trait(chance), attributes._gender(chance)
+    trait, gender = attributes._trait(SMILE, chance), attributes._gender(chance)
     assert 50 <= trait.confidence <= 90
     assert trait.value == (score >= 0.5)
     assert gender.value == ("Male" if trait.value else "Female")
     assert gender.confidence == trait.confidence
+
+
+@given(st.floats(-1e6, 1e6, width=32))
+def test_what_is_rare_is_told_early_with_the_probability_it_has(score: float) -> None:
+    chance = attributes.probability(SMILE, score)
+    trait = attributes._trait(replace(SMILE, told_from=0.2), chance)
+    assert trait.value == (chance >= 0.2)
+    assert trait.confidence == pytest.approx(100 * (chance if trait.value else 1 - chance))
 
 
 def test_years_and_expressions(monkeypatch: pytest.MonkeyPatch) -> None:
