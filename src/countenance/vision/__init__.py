@@ -11,10 +11,13 @@ from countenance.types import Attribute, Description, Embedding, Face, Image, Tr
 from countenance.vision import zoo
 from countenance.vision.ages import DlibGender, FaceApiAges
 from countenance.vision.attributes import Attributes, Head, Net
+from countenance.vision.blendshapes import Blendshapes
 from countenance.vision.calibration import ADULTS, Calibration
+from countenance.vision.expressions import FaceApiExpressions, MiniXception
 from countenance.vision.faceres import FaceRes
 from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
+from countenance.vision.mouth import Lips
 from countenance.vision.sface import SFace
 from countenance.vision.yunet import YuNet
 
@@ -76,6 +79,10 @@ NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {
     "FaceRes": FaceRes,
     "FaceApiAges": FaceApiAges,
     "DlibGender": DlibGender,
+    "Blendshapes": Blendshapes,
+    "FaceApiExpressions": FaceApiExpressions,
+    "MediaPipeLandmarks": Lips,
+    "MiniXception": MiniXception,
 }
 HEADS: Final[Mapping[str, Callable[[zoo.Card], Head]]] = {"Heads": Heads}
 
