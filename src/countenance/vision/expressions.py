@@ -83,8 +83,11 @@ def _looks(
 
 def _joined(outputs: list[list[Tensor]], faces: int) -> Array:
     """The mean of the logarithms of each face's looks, (faces, 7)."""
-    chances = np.array([output[0].ravel() for output in outputs], np.float32).reshape(faces, -1, 7)
-    return np.log(np.maximum(chances, _LEAST)).mean(1) if faces else np.empty((0, 7), np.float32)
+    if not faces:
+        return np.empty((0, 7), np.float32)
+    chances = np.array([output[0].ravel() for output in outputs], np.float32)
+    means: Array = np.log(np.maximum(chances, _LEAST)).reshape(faces, -1, 7).mean(1)
+    return means
 
 
 def _level(mesh: Mesh, side: int, margin: float, up: float) -> npt.NDArray[np.float64]:
