@@ -8,7 +8,7 @@ from tests.unit.vision.conftest import altered, only
 from countenance.errors import ModelError
 from countenance.types import Description, Image
 from countenance.vision import Vision, canonical
-from countenance.vision.landmarks import NAMED
+from countenance.vision.landmarks import NAMED, level
 
 
 def described(vision: Vision, image: Image) -> Description:
@@ -136,3 +136,21 @@ def test_nobody_gives_nothing(vision: Vision, hopper: Image) -> None:
 def test_a_file_without_the_canonical_face_is_an_error(data: bytes) -> None:
     with pytest.raises(ModelError):
         canonical.parse(data)
+
+
+@pytest.mark.parametrize("clockwise", [0, 30])
+def test_a_levelled_face_fills_the_cut_with_its_eyes_level(
+    vision: Vision, collins: Image, clockwise: float
+) -> None:
+    image = turned(collins, clockwise)
+    [mesh] = vision.landmarker.meshes(image, [only(vision.detect(image))])
+    matrix = level(mesh, 100)
+    points = mesh.points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    assert points[33, 1] == pytest.approx(points[263, 1], abs=1e-6)
+    extent = points.max(0) - points.min(0)
+    assert extent.max() == pytest.approx(100)
+    assert (points.max(0) + points.min(0)) / 2 == pytest.approx(np.array([50, 50]))
+    higher = level(mesh, 100, margin=2, up=0.5)
+    points = mesh.points[:, :2] @ higher[:, :2].T + higher[:, 2]
+    assert (points.max(0) - points.min(0)).max() == pytest.approx(50)
+    assert (points.max(0) + points.min(0))[1] / 2 == pytest.approx(50 + extent[1] / 4)
