@@ -62,8 +62,10 @@ class Reading:
 
     nets: cards whose signals it needs, nets' and heads'. points: rows of score and what it means: a
     probability in [0, 1], or, of AGE_RANGE, the years that hold the true age. kinds, bias, sharpness: of
-    EMOTIONS, the softmax of sharpness * (log probability + bias). off: why it is not offered; empty where it
-    is. smallest: the least width of a face in pixels. labels: whose labels the curve was fitted on.
+    EMOTIONS, the softmax of sharpness * (log probability + bias). told_from: the probability from which a
+    trait is said to be shown, below .5 where it is rare and would be overlooked. off: why it is not offered;
+    empty where it is. smallest: the least width of a face in pixels. labels: whose labels the curve was
+    fitted on.
     """
 
     attribute: Attribute
