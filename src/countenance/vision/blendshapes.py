@@ -43,6 +43,9 @@ NAMES: Final = (
     *("mouthUpperUpRight", "noseSneerLeft", "noseSneerRight"),
 )
 
+SMILES: Final = (NAMES.index("mouthSmileLeft"), NAMES.index("mouthSmileRight"))
+BLINKS: Final = (NAMES.index("eyeBlinkLeft"), NAMES.index("eyeBlinkRight"))
+
 
 class Blendshapes:
     """A Net. Its signals are NAMES, each in [0, 1]."""

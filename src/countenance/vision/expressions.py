@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from countenance.types import Face, Image, Pixels
 from countenance.vision import zoo
-from countenance.vision.landmarks import Mesh
+from countenance.vision.landmarks import Mesh, level
 from countenance.vision.runtime import Session, Tensor
 from countenance.vision.warp import cut
 
@@ -24,6 +24,11 @@ Array = npt.NDArray[np.float32]
 # github.com/vladmandic/face-api for the other.
 MINI_XCEPTION_KINDS: Final = ("ANGRY", "DISGUSTED", "FEAR", "HAPPY", "SAD", "SURPRISED", "CALM")
 FACE_API_KINDS: Final = ("CALM", "HAPPY", "SAD", "ANGRY", "FEAR", "DISGUSTED", "SURPRISED")
+
+# The order of what `joined` gives, and the first network's part in it: it knows faces from the web better,
+# the other posed ones. Parts from .70 to .80 are as good on half A of FER2013 and CK+ together.
+KINDS: Final = ("HAPPY", "SAD", "ANGRY", "DISGUSTED", "SURPRISED", "CALM", "FEAR")
+PART: Final = 0.75
 
 # Cuts of a face: their side over the mesh's longer extent, and how far up they are moved, in the mesh's
 # height. Each is looked at as it is and mirrored, and the logarithms are averaged. Balanced accuracy of both
@@ -48,7 +53,7 @@ class MiniXception:
         """The signals of each face, (faces, 7). Raises ModelError."""
         looks = _looks(image, meshes, self.SIDE, MINI_XCEPTION_CUTS)
         inputs = [(each @ _GREY / np.float32(127.5) - 1)[None, ..., None] for each in looks]
-        return _joined(self._session.map(inputs), len(meshes))
+        return _averaged(self._session.map(inputs), len(meshes))
 
 
 class FaceApiExpressions:
@@ -63,7 +68,14 @@ class FaceApiExpressions:
     def look(self, image: Image, faces: Sequence[Face], meshes: Sequence[Mesh]) -> Array:  # noqa: ARG002
         """The signals of each face, (faces, 7). Raises ModelError."""
         looks = _looks(image, meshes, self.SIDE, FACE_API_CUTS)
-        return _joined(self._session.map([each[None] for each in looks]), len(meshes))
+        return _averaged(self._session.map([each[None] for each in looks]), len(meshes))
+
+
+def joined(mini_xception: Array, face_api: Array) -> Array:
+    """What both say together, from the signals of each: (faces, 7) logarithms of weights, in KINDS' order."""
+    first = mini_xception[:, [MINI_XCEPTION_KINDS.index(kind) for kind in KINDS]]
+    second = face_api[:, [FACE_API_KINDS.index(kind) for kind in KINDS]]
+    return np.asarray(PART * first + (1 - PART) * second, np.float32)
 
 
 def _looks(
@@ -76,28 +88,15 @@ def _looks(
     looks = []
     for mesh in meshes:
         for margin, up in cuts:
-            face = cut(image.pixels, _level(mesh, side, margin, up), side, extended=True)
+            face = cut(image.pixels, level(mesh, side, margin, up), side, extended=True)
             looks += [face, face[:, ::-1]]
     return looks
 
 
-def _joined(outputs: list[list[Tensor]], faces: int) -> Array:
+def _averaged(outputs: list[list[Tensor]], faces: int) -> Array:
     """The mean of the logarithms of each face's looks, (faces, 7)."""
     if not faces:
         return np.empty((0, 7), np.float32)
     chances = np.array([output[0].ravel() for output in outputs], np.float32)
     means: Array = np.log(np.maximum(chances, _LEAST)).reshape(faces, -1, 7).mean(1)
     return means
-
-
-def _level(mesh: Mesh, side: int, margin: float, up: float) -> npt.NDArray[np.float64]:
-    """(2, 3): the mesh's extent along the line of the eyes, `margin` times as large, as `side` pixels."""
-    flat = mesh.points[:, :2]
-    eyes = flat[263] - flat[33]
-    along = eyes / max(float(np.hypot(*eyes)), 1e-9)
-    axes = np.array([along, [-along[1], along[0]]])
-    extent = flat @ axes.T
-    low, high = extent.min(0), extent.max(0)
-    centre = (low + high) / 2 - [0, up * (high - low)[1]]
-    linear = axes * side / max(float((high - low).max()) * margin, 1.0)
-    return np.column_stack([linear, side / 2 - linear @ (centre @ axes)])
