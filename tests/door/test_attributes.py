@@ -59,7 +59,10 @@ def test_what_is_asked_is_decided_recorded_and_read(
 ) -> None:
     describer = house.vision.describer = Overheard()
     request: dict[str, Any] = {} if names is None else {"Attributes": names}
-    [face] = house.call("DetectFaces", Image=IMAGE, **request).result()["FaceDetails"]
+    answer = house.call("DetectFaces", Image=IMAGE, **request)
+    [face] = answer.result()["FaceDetails"]
+    missing = ", ".join(sorted(asked - {Attribute.SMILE}))
+    assert answer.headers.get("x-countenance-not-offered", "") == missing
     decision = house.entries()[-2]
     assert decision["actions"] == actions
     assert decision.get("attributes", []) == sorted(asked)

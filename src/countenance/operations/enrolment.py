@@ -57,7 +57,8 @@ def index_faces(call: Call, tools: Tools) -> Commit:
             for face, sighting in zip(enrolled, used, strict=True)
         ]
         unused = [{"Reasons": list(s.reasons), "FaceDetail": detail(s)} for s in refused]
-        return Done({"FaceRecords": records, "FaceModelVersion": gallery.model, "UnindexedFaces": unused})
+        answer = {"FaceRecords": records, "FaceModelVersion": gallery.model, "UnindexedFaces": unused}
+        return Done(answer, notes=render.not_offered(photos.asked(names) - tools.vision.offered))
 
     return Commit(write)
 

@@ -12,9 +12,10 @@ def detect_faces(call: Call, tools: Tools) -> Done:
     """Every face of a photo, largest first, at most the hundred largest."""
     image = photos.fetch(call.request["Image"], tools)
     names = call.request["Attributes"]
-    every = "ALL" in names
-    seen = photos.look(image, tools, attributes=photos.asked(names))
-    return Done({"FaceDetails": [render.face_detail(s.face, s.description, every=every) for s in seen]})
+    asked, every = photos.asked(names), "ALL" in names
+    seen = photos.look(image, tools, attributes=asked)
+    details = [render.face_detail(s.face, s.description, every=every) for s in seen]
+    return Done({"FaceDetails": details}, notes=render.not_offered(asked - tools.vision.offered))
 
 
 def compare_faces(call: Call, tools: Tools) -> Done:

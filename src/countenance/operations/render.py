@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -44,6 +44,11 @@ def provenance(model: str, calibration: Calibration) -> Mapping[str, str]:
     """What AWS's shapes have no room for: whose scale a Similarity is on, and how far it was measured."""
     reach = f"{calibration.measured_percent:.1f}"
     return {"x-countenance-calibration": f"{model}/{calibration.population}; measured-to={reach}"}
+
+
+def not_offered(attributes: Collection[Attribute]) -> Mapping[str, str]:
+    """The attributes that were asked for and that no model here backs; AWS's shapes would just lack them."""
+    return {"x-countenance-not-offered": ", ".join(sorted(attributes))} if attributes else {}
 
 
 def bounding_box(box: Box) -> Shape:

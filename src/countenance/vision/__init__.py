@@ -146,6 +146,11 @@ class Vision:
         """Whom the embedding model is calibrated for."""
         return tuple(self.embedder.card.calibrations)
 
+    @property
+    def offered(self) -> frozenset[Attribute]:
+        """The attributes that a calibrated card backs."""
+        return self.describer.offered
+
     def detect(self, image: Image) -> tuple[Face, ...]:
         """The faces, largest first, a hundred at most."""
         return self.detector.detect(image)
