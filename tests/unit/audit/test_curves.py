@@ -61,10 +61,12 @@ def test_age_ranges_hold_what_they_should_on_other_faces() -> None:
         ages = random.uniform(1, 80, count).round()
         return faces(ages + random.normal(0, 2 + ages / 12, count), ages)
 
-    points, other = curves.ages(drawn(1200)), drawn(4000)
+    (points, inside, width), other = curves.ages([drawn(600), drawn(600)]), drawn(4000)
     assert len(points) <= curves.MOST
     held = curves._held(points, other) / 4000
-    assert held == pytest.approx(curves.COVERED, abs=0.03)
+    assert held == pytest.approx(curves.COVERED, abs=0.05)
+    assert min(inside) >= curves.COVERED
+    assert width <= curves.WIDEST
     _, low, high = (np.array(column) for column in zip(*points, strict=True))
     assert (low >= 0).all()
     assert (np.diff(low) >= 0).all()
