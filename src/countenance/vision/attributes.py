@@ -29,7 +29,7 @@ from countenance.types import (
     Trace,
     Trait,
 )
-from countenance.vision import ages, faceres, heads, zoo
+from countenance.vision import ages, blendshapes, expressions, faceres, heads, zoo
 from countenance.vision.landmarks import Mesh
 
 Array = npt.NDArray[np.float32]
@@ -193,6 +193,15 @@ def _age_score(signals: Signals) -> Array:
     )
 
 
+def _emotion_scores(signals: Signals) -> Array:
+    return expressions.joined(signals["mini-xception-fer2013"], signals["face-api-expressions"])
+
+
+def _smile_score(signals: Signals) -> Array:
+    left, right = (blendshapes.NAMES.index(f"mouthSmile{side}") for side in ("Left", "Right"))
+    return np.asarray(signals["mediapipe-blendshapes"][:, [left, right]].mean(1))
+
+
 def _head(name: str) -> Callable[[Signals], Array]:
     place = heads.NAMES.index(name)
     return lambda signals: signals["celeba-heads"][:, place]
@@ -202,6 +211,9 @@ SCORES: Final[Mapping[Attribute, Callable[[Signals], Array]]] = MappingProxyType
     {
         Attribute.AGE_RANGE: _age_score,
         Attribute.GENDER: _gender_score,
+        Attribute.EMOTIONS: _emotion_scores,
+        Attribute.SMILE: _smile_score,
+        Attribute.MOUTH_OPEN: lambda signals: signals["mediapipe-face-landmarker"][:, 0],
         Attribute.EYEGLASSES: _head("eyeglasses"),
         Attribute.BEARD: _head("beard"),
         Attribute.MUSTACHE: _head("mustache"),
