@@ -221,7 +221,14 @@ def by_group(samples: Mapping[str, Sample], offered: Iterable[Attribute]) -> lis
         tables.append(
             Table(
                 f"{attribute} by group: {name}, half B",
-                ("group", "faces", "told, of those that show it", "told, of those that do not", "note"),
+                (
+                    "group",
+                    "faces",
+                    "told, of those that show it",
+                    "told, of those that do not",
+                    "balanced accuracy",
+                    "note",
+                ),
                 tuple(rows),
                 about=attribute,
             )
@@ -235,12 +242,14 @@ def _errors(answers: Told) -> tuple[Cell, ...]:
         for shown in (True, False)
     ]
     few = [rate.trials < ENOUGH for rate in rates]
-    notes = ("", "too few that do not", "too few that show it", "too few")
-    return len(answers.faces), *rates, notes[2 * few[0] + few[1]]
+    notes = ("", "few that do not", "few that show it", "few")
+    both = all(rate.trials for rate in rates)
+    accuracy = (rates[0].value + 1 - rates[1].value) / 2 if both else "one kind only"
+    return len(answers.faces), *rates, accuracy, notes[2 * few[0] + few[1]]
 
 
-def _celeba(sex: str, *, young: bool) -> Callable[[Seen], bool]:
-    return lambda seen: seen.photo.sex == sex and seen.photo.marks["Young"] == young
+def _celeba(sex: str, *, young: bool | None = None) -> Callable[[Seen], bool]:
+    return lambda seen: seen.photo.sex == sex and young in {None, seen.photo.marks["Young"]}
 
 
 def _wide(low: float, high: float) -> Callable[[Seen], bool]:
@@ -248,6 +257,8 @@ def _wide(low: float, high: float) -> Callable[[Seen], bool]:
 
 
 _CELEBA: Final = {
+    "women": _celeba("female"),
+    "men": _celeba("male"),
     "women, young": _celeba("female", young=True),
     "women, not young": _celeba("female", young=False),
     "men, young": _celeba("male", young=True),
