@@ -335,7 +335,23 @@ def report(student: Student, trained: Mapping[str, Head], half: Mapping[str, lis
         whole = told(student, head, each, "celeba", rows["celeba", "plain"])
         for group, wanted in GROUPS.items():
             print(f"  {group}: {errors(part(whole, wanted), each.threshold)}")
+    small(student, trained, half["celeba"])
     unlabelled(student, trained)
+
+
+def small(student: Student, trained: Mapping[str, Head], half: Sequence[int]) -> None:
+    """How small is too small: all that wear glasses or a moustache and every fourth other face, shrunk."""
+    known = [labels("celeba", seen) for seen in student.faces("celeba")]
+    few = [
+        i for place, i in enumerate(half) if known[i]["eyeglasses"] or known[i]["mustache"] or place % 4 == 0
+    ]
+    print(f"\n## celeba, {len(few)} faces shrunk to a width in pixels: balanced accuracy")
+    for width in WIDTHS:
+        rows = student.see("celeba", few, str(width))
+        for head in ("eyeglasses", "beard", "mustache", "hat"):
+            whole = told(student, head, trained[head], "celeba", rows)
+            right = metrics.balanced_accuracy(whole.chance >= trained[head].threshold, whole.shown)
+            print(f"{width}: {head} {right:.3f}")
 
 
 def errors(few: Told, threshold: float) -> str:
