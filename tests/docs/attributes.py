@@ -35,12 +35,17 @@ def _card(reading: Reading, tables: Sequence[Table]) -> list[str]:
     lines = [
         f"- For: {reading.intended_use}",
         f"- Not for: {reading.not_for}",
-        f"- Whom it fails: {' '.join(_fails(about)) or 'not measured here.'}",
+        f"- Whom it fails: {'; '.join(_fails(about)) or 'not measured here'}.",
         f"- Missed of what was asked: {'; '.join(_missed(reading, tables)) or 'nothing that was measured'}.",
         f"- Asks policy for `{action}`. Labels of its curve: {reading.labels}",
         f"- Reads {', '.join(f'[`{net.id}`](#{net.id})' for net in nets)}; commercial use "
         + (f"closed by {', '.join(net.id for net in closed)}." if closed else "open."),
     ]
+    if reading.told_from != 0.5:
+        lines.append(
+            f"- `Value` is true from a probability of {reading.told_from:g} on, where finding and telling"
+            " wrongly balance. `Confidence` is how probable `Value` is, which may be under 50."
+        )
     if reading.smallest:
         lines.append(f"- A face under {reading.smallest:g} pixels across gets no answer.")
     head = f"### {reading.attribute}\n\n{reading.title}.\n\n" + "\n".join(lines)
@@ -58,20 +63,19 @@ def _missed(reading: Reading, tables: Sequence[Table]) -> Iterator[str]:
 def _fails(tables: Sequence[Table]) -> Iterator[str]:
     """The worst group of each table that has groups, among those with enough faces."""
     for table in tables:
-        if table.columns[0] == "set" and "kind" not in table.columns:
-            continue
-        for column in table.columns:
-            worst = _worst(table, column)
-            if worst:
-                yield f"{worst} ({table.title})."
+        if table.columns[0] != "set" or "kind" in table.columns:
+            yield from (worst for column in table.columns if (worst := _worst(table, column)))
 
 
-_HIGH = {"told, of those that do not": "wrongly told most often of", "years off": "furthest off for"}
+_HIGH = {
+    "told, of those that do not": "wrongly told most often of {}: {} of those that do not show it",
+    "years off": "furthest off for {}: {} years",
+}
 _LOW = {
-    "told, of those that show it": "overlooked most often in",
-    "told": "least often told right of",
-    "right": "least often right for",
-    "range holds the age": "range most often wrong for",
+    "told, of those that show it": "overlooked most often among {}: {} of those that show it are found",
+    "told": "least often told right: {}, {}",
+    "right": "least often right for {}: {}",
+    "range holds the age": "its range holds the age least often for {}: {}",
 }
 
 
@@ -83,8 +87,8 @@ def _worst(table: Table, column: str) -> str:
     if len(rows) < 2:
         return ""
     row = (max if column in _HIGH else min)(rows, key=lambda row: _value(row[place]))
-    group = [cell for cell in row[:place] if isinstance(cell, str)]
-    return f"{(_HIGH | _LOW)[column].capitalize()} {' '.join(group)}: {_short(row[place])}"
+    group = " ".join(cell for cell in row[:place] if isinstance(cell, str))
+    return (_HIGH | _LOW)[column].format(group, _short(row[place]))
 
 
 def _faces(table: Table, row: Sequence[Cell], place: int) -> int:
