@@ -197,9 +197,8 @@ def _emotion_scores(signals: Signals) -> Array:
     return expressions.joined(signals["mini-xception-fer2013"], signals["face-api-expressions"])
 
 
-def _smile_score(signals: Signals) -> Array:
-    left, right = (blendshapes.NAMES.index(f"mouthSmile{side}") for side in ("Left", "Right"))
-    return np.asarray(signals["mediapipe-blendshapes"][:, [left, right]].mean(1))
+def _mean(signals: Signals, movements: Sequence[int]) -> Array:
+    return np.asarray(signals["mediapipe-blendshapes"][:, list(movements)].mean(1))
 
 
 def _head(name: str) -> Callable[[Signals], Array]:
@@ -212,7 +211,8 @@ SCORES: Final[Mapping[Attribute, Callable[[Signals], Array]]] = MappingProxyType
         Attribute.AGE_RANGE: _age_score,
         Attribute.GENDER: _gender_score,
         Attribute.EMOTIONS: _emotion_scores,
-        Attribute.SMILE: _smile_score,
+        Attribute.SMILE: lambda signals: _mean(signals, blendshapes.SMILES),
+        Attribute.EYES_OPEN: lambda signals: 1 - _mean(signals, blendshapes.BLINKS),
         Attribute.MOUTH_OPEN: lambda signals: signals["mediapipe-face-landmarker"][:, 0],
         Attribute.EYEGLASSES: _head("eyeglasses"),
         Attribute.BEARD: _head("beard"),
