@@ -347,7 +347,7 @@ def _cards() -> str:
             f"- Commercial use {_open(card)}: {_sentence(card.commercial_reason)}\n"
             f"- Paper: {_sentence(card.paper)}\n"
             f"- Files: {', '.join(f'`{file.name}`' for file in card.files)}, from {carrier}. "
-            f"[Licence]({card.licence_source})."
+            f"[Licence]({card.licence_source if card.carrier else f'../{card.licence_source}'})."
         )
     return "\n\n".join(parts)
 
