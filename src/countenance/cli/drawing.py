@@ -19,9 +19,16 @@ STRONG, WEAK = "#ffd400", "#9aa5b1"
 """A face that is spoken of, and one that is only there: yellow on black reads on skin, sky and paper."""
 
 
+CLOSE = 1 / 12
+"""Of the picture's longer side: a face at least so wide has room for a caption of several lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A face to draw. box: AWS's BoundingBox, in ratios. words: its caption, perhaps none."""
+    """A face to draw. box: AWS's BoundingBox, in ratios. words: its caption, perhaps none.
+
+    Of several lines a face in a crowd gets the first: more would cover its neighbours.
+    """
 
     box: Mapping[str, float]
     words: str = ""
@@ -64,14 +71,18 @@ def _caption(draw: ImageDraw.ImageDraw, picture: Pillow.Image, mark: Mark, line:
     longest = max(picture.size)
     # A crowd's captions shrink with its faces; one portrait's do not fill the picture.
     size = min(max((right - left) / 5, longest / 70, 11), longest / 28)
+    lines = mark.words.splitlines() if right - left >= longest * CLOSE else mark.words.splitlines()[:1]
+    if len(lines) > 1:
+        size = max(size * 0.75, 11)
     font = ImageFont.load_default(size)
-    width = draw.textlength(mark.words, font)
+    width = max(draw.textlength(each, font) for each in lines)
     if width > picture.width - 2 * line:
         font = ImageFont.load_default(max(9, size * (picture.width - 2 * line) / width))
-        width = draw.textlength(mark.words, font)
+        width = max(draw.textlength(each, font) for each in lines)
     ascent, descent = font.getmetrics() if isinstance(font, ImageFont.FreeTypeFont) else (11, 3)
-    height, pad = ascent + descent, max(2, line)
+    height, pad = (ascent + descent) * len(lines), max(2, line)
     x = min(max(left, 0), max(0, picture.width - width - 2 * pad))
     y = top - height - pad if top - height - pad >= 0 else min(bottom + pad, picture.height - height)
     draw.rectangle((x, y, x + width + 2 * pad, y + height), fill=STRONG if mark.strong else WEAK)
-    draw.text((x + pad, y), mark.words, fill="black", font=font)
+    for number, each in enumerate(lines):
+        draw.text((x + pad, y + number * (ascent + descent)), each, fill="black", font=font)

@@ -85,7 +85,7 @@ def detect(
                 _show_faces(photo, answer["FaceDetails"])
             if save:
                 marks = [
-                    Mark(face["BoundingBox"], "; ".join([str(n), *_told(face)]))
+                    Mark(face["BoundingBox"], "\n".join([str(n), *_told(face, likely=True)]))
                     for n, face in enumerate(answer["FaceDetails"], 1)
                 ]
                 drawing.save(photo, marks, save)
@@ -125,8 +125,11 @@ def _attributes(names: str) -> list[str]:
     return asked
 
 
-def _told(face: Mapping[str, Any]) -> list[str]:
-    """What an answer tells of a face beyond DEFAULT, in words, each with its probability."""
+def _told(face: Mapping[str, Any], *, likely: bool = False) -> list[str]:
+    """What an answer tells of a face beyond DEFAULT, in words, each with its probability.
+
+    likely: of what a face shows or not, only what it shows more probably than not.
+    """
     words = []
     if gender := face.get("Gender"):
         words.append(f"{gender['Value'].lower()} {gender['Confidence']:.0f} %")
@@ -135,7 +138,8 @@ def _told(face: Mapping[str, Any]) -> list[str]:
     if expressions := face.get("Emotions"):
         words.append(f"{expressions[0]['Type'].lower()} {expressions[0]['Confidence']:.0f} %")
     for member, (yes, no) in WORDS.items():
-        if trait := face.get(member):
+        trait = face.get(member)
+        if trait and (not likely or (trait["Value"] and trait["Confidence"] >= 50)):
             words.append(f"{yes if trait['Value'] else no} {trait['Confidence']:.0f} %")
     return words
 
