@@ -56,7 +56,10 @@ fmt: $(READY)
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python bench/figures.py $(if $(DATA),--data "$(DATA)")
+	@test -n "$(DATA)" || { echo 'say where the labelled sets are: make bench DATA=folder'; exit 2; }
+	@for what in lfw wild crowd similarity attributes; do \
+		$(BIN)/countenance bench $$what --data "$(DATA)" || exit; \
+	done
 
 docs: $(READY)
 	$(BIN)/python -m tests.docs.lists --write
