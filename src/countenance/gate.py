@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.aws import model
 from countenance.database import Database, open_calls
+from countenance.declared import NOTHING, Declared, stated
 from countenance.errors import (
     AccessDenied,
     AwsError,
@@ -37,8 +38,8 @@ from countenance.galleries import store
 from countenance.ledger import Ledger, Result, Written, decision_entry, outcome_entry
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools
 from countenance.operations.catalogue import catalogue
-from countenance.policy import Collection, Facts, Policy
-from countenance.types import EMPTY, Caller, Decision, Receipt, told_by
+from countenance.policy import Asked, Collection, Org, Policy, question
+from countenance.types import EMPTY, Caller, Decision, Receipt
 
 LOG = logging.getLogger(__name__)
 RECEIPT = "x-countenance-receipt"
@@ -108,8 +109,8 @@ class Gate:
     region: str
     operations: Mapping[str, Operation] = field(default_factory=lambda: catalogue(model.operations()))
 
-    def call(self, target: str | None, body: bytes, caller: Caller) -> Answer:
-        """One call from anywhere. target: the X-Amz-Target header. body: JSON.
+    def call(self, target: str | None, body: bytes, caller: Caller, declared: Declared = NOTHING) -> Answer:
+        """One call from anywhere. target: the X-Amz-Target header. body: JSON. declared: what else it says.
 
         What a caller, a model or the disk can cause comes back as the Answer's error, never as an exception.
         """
@@ -117,7 +118,7 @@ class Gate:
         try:
             name = model.operation(target)
             request = {**self.operations[name].defaults, **model.decode(name, body)}
-            call = self._found(name, request, caller)
+            call = self._found(name, request, caller, declared)
             decision = self._decide(call)
             recorded = self._record(call, decision, request_id)
         except AwsError as error:
@@ -154,34 +155,32 @@ class Gate:
 
         return self.database.write(write)
 
-    def _found(self, name: str, request: Request, caller: Caller) -> Call:
+    def _found(self, name: str, request: Request, caller: Caller, declared: Declared) -> Call:
         """The call with the caller's collection it names, if there is one."""
         collection = self.operations[name].collection(request, caller)
         gallery = None
         if collection is not None:
             with self.database.reading() as connection:
                 gallery = store.find(connection, caller.account, collection)
-        return Call(name, request, caller, self.region, self.clock(), gallery)
+        return Call(name, request, caller, self.region, self.clock(), gallery, declared)
 
     def _decide(self, call: Call) -> Decision:
         """Policy's word on every action of the call. A collection that is missing is an empty one of the
         caller's: only who may ask learns that it is missing. Tags a call sets count as set."""
         operation = self.operations[call.operation]
-        named = operation.collection(call.request, call.caller) is not None
-        tags = {**(call.gallery.tags if call.gallery else EMPTY), **call.request.get("Tags", EMPTY)}
-        collection = Collection(call.caller.account, tags) if named else None
+        collection = None
+        if operation.collection(call.request, call.caller) is not None:
+            tags = {**(call.gallery.tags if call.gallery else EMPTY), **call.request.get("Tags", EMPTY)}
+            collection = Collection(owner=Org(call.caller.account), tags=tags, **stated(tags)._asdict())
+        asked = Asked(
+            now=call.now,
+            operation=call.operation,
+            threshold=self._threshold(call),
+            attributes=operation.attributes(call.request),
+        )
         return self.policy.decide_all(
             [
-                Facts(
-                    now=call.now,
-                    caller=call.caller,
-                    purpose=call.caller.purpose,
-                    action=action,
-                    operation=call.operation,
-                    collection=collection,
-                    threshold=self._threshold(call),
-                    attributes=operation.attributes(call.request) & told_by(action),
-                )
+                question(action, call.caller, call.declared, asked, collection)
                 for action in operation.actions(call.request)
             ]
         )

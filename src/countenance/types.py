@@ -299,8 +299,10 @@ def told_by(action: Action) -> frozenset[Attribute]:
 class Caller:
     """Who signed the call, as the operator registered them.
 
-    account: 12 digits. key: the access key id. place: a nested place code such as "US-CA".
-    purpose: what the credential was issued for, None where it has no default.
+    account: 12 digits. key: the access key id. place: a nested place code such as "US-CA". purpose: what
+    a call is for that does not say, None where the credential has no default. purposes: what its calls may
+    be for, the default included. groups: what rules call the organisation by name for. policy_owner:
+    whether the key may open what a tag had shut.
     """
 
     account: str
@@ -309,6 +311,9 @@ class Caller:
     place: str
     purpose: str | None
     key: str
+    purposes: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    policy_owner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
