@@ -174,7 +174,7 @@ class Policy:
         for pack in self.packs:
             beside = [] if pack in base else [pack]
             # Base must know the pack's words, or it would refuse its places and groups as unheard of.
-            words = [dataclasses.replace(pack, text="", rules=()) for pack in beside]
+            words = [dataclasses.replace(each, text="", rules=()) for each in beside]
             alone, ordinary = (Policy([*base, *more], self._schema) for more in (beside, words))
             for case in cases.read(pack):
                 alone.run(case, ordinary)

@@ -230,9 +230,10 @@ def _rules(path: Path, text: str, schema: cedarpy.Schema) -> tuple[Rule, ...]:
         parsed = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:
         raise PolicyError(f"{path}: {error}") from error
-    for fault in verdict.errors:
-        rule = verdict.id_annotations_by_policy_id.get(fault.policy_id, fault.policy_id)
-        raise PolicyError(f"{path}: rule {rule}: {fault.error}")
+    if verdict.errors:  # the engine lists them in any order
+        named = verdict.id_annotations_by_policy_id
+        faults = [f"rule {named.get(each.policy_id, each.policy_id)}: {each.error}" for each in verdict.errors]
+        raise PolicyError(f"{path}: {'; '.join(sorted(faults))}")
     if not verdict.validation_passed:
         raise PolicyError(f"{path}: the rules do not fit {SCHEMA.name}")
     if parsed["templates"]:
