@@ -177,6 +177,21 @@ def vocabulary(packs: Sequence[Pack], kind: str) -> frozenset[str]:
     return frozenset({name for pack in packs for of, name in pack.words if of == kind} - _UNCLAIMED)
 
 
+def around(packs: Sequence[Pack]) -> dict[str, frozenset[str]]:
+    """Each place with those it lies in, itself included."""
+    above = {
+        name: {up for _, up in parents}
+        for pack in packs
+        for (kind, name), parents in pack.words.items()
+        if kind == "Place"
+    }
+
+    def all_above(name: str) -> frozenset[str]:
+        return frozenset({name}).union(*(all_above(up) for up in above.get(name, ())))
+
+    return {name: all_above(name) for name in above}
+
+
 def check_together(packs: Sequence[Pack]) -> None:
     """What only shows when packs meet: one id twice, a word that no pack defines. Raises PolicyError."""
     names = [pack.name for pack in packs]
@@ -232,7 +247,7 @@ def _rules(path: Path, text: str, schema: cedarpy.Schema) -> tuple[Rule, ...]:
         raise PolicyError(f"{path}: {error}") from error
     if verdict.errors:  # the engine lists them in any order
         named = verdict.id_annotations_by_policy_id
-        faults = [f"rule {named.get(each.policy_id, each.policy_id)}: {each.error}" for each in verdict.errors]
+        faults = [f"rule {named.get(one.policy_id, one.policy_id)}: {one.error}" for one in verdict.errors]
         raise PolicyError(f"{path}: {'; '.join(sorted(faults))}")
     if not verdict.validation_passed:
         raise PolicyError(f"{path}: the rules do not fit {SCHEMA.name}")
