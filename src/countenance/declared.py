@@ -131,6 +131,11 @@ class Declared:
     reviewers: frozenset[str] = frozenset()
     on_behalf_of: Requester | None = None
 
+    @property
+    def two_reviewers(self) -> bool:
+        """Whether two different people will judge them, which no rule can count for itself."""
+        return len(self.reviewers) > 1
+
 
 NOTHING = Declared()
 

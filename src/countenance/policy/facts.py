@@ -58,6 +58,7 @@ class Grounds:
     evidence: str | None = None
     listing: Listing | None = None
     reviewers: frozenset[str] = frozenset()
+    two_reviewers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
