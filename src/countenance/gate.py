@@ -167,6 +167,8 @@ class Gate:
     def _decide(self, call: Call) -> Decision:
         """Policy's word on every action of the call. A collection that is missing is an empty one of the
         caller's: only who may ask learns that it is missing. Tags a call sets count as set."""
+        if beyond := self.policy.beyond(call.caller, call.declared):
+            return beyond
         operation = self.operations[call.operation]
         collection = None
         if operation.collection(call.request, call.caller) is not None:
@@ -205,7 +207,7 @@ class Gate:
                 caller=call.caller,
                 pseudonym=keys.pseudonym(call.caller.key),
                 counter=keys.count(connection, call.caller.key),
-                purpose=call.caller.purpose,
+                purpose=call.declared.purpose or call.caller.purpose,
                 model=self.tools.vision.model,
                 collection=operation.collection(call.request, call.caller),
                 size=call.gallery.size if call.gallery else None,

@@ -273,6 +273,9 @@ class OrganisationKind(StrEnum):
     FEDERAL_LAW_ENFORCEMENT = "federal-law-enforcement"
 
 
+LAW_ENFORCEMENT = frozenset({OrganisationKind.POLICE, OrganisationKind.FEDERAL_LAW_ENFORCEMENT})
+
+
 class Action(StrEnum):
     """What a call does to people, the unit policy decides on."""
 

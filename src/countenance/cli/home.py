@@ -53,7 +53,7 @@ def init(
     click.echo(f"  for      {holder.name}: {holder.kind}, {holder.place}, {holder.purpose or 'no purpose'}")
     click.echo(f"  account  {key.organisation.account}")
     click.echo(f"  key      {key.access_key_id}, in {settings.credentials}")
-    access.warn_without_purpose(holder.purpose)
+    access.warn_without_purpose(key)
     where = "" if home == terminal.DEFAULT_HOME else f" --home {shlex.quote(str(home))}"
     click.echo(
         f"""

@@ -135,19 +135,23 @@ def outcome_entry(
     return entry
 
 
-def govern_entry(
+def govern_entry(  # noqa: PLR0913 - each is one line of the entry
     *,
     now: dt.datetime,
     act: Act,
     account: str,
     kind: OrganisationKind,
     place: str,
+    groups: Collection[str] = (),
     purpose: str | None = None,
+    purposes: Collection[str] = (),
+    policy_owner: bool = False,
     pseudonym: str | None = None,
 ) -> Entry:
     """An organisation was registered, or a key of its was issued or revoked.
 
-    purpose: what the key was issued for. pseudonym: what the ledger calls the key. What is None is left out.
+    purpose: the key's default. purposes: what it may be for, where that is more. pseudonym: what the ledger
+    calls the key. What is None, empty or false is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -158,8 +162,14 @@ def govern_entry(
         "organisation_kind": kind.value,
         "place": place,
     }
-    told = {"purpose": purpose, "caller": pseudonym}
-    return entry | {name: value for name, value in told.items() if value is not None}
+    told: Entry = {
+        "groups": sorted(groups),
+        "purpose": purpose or "",
+        "purposes": sorted(set(purposes) - {purpose}),
+        "policy_owner": policy_owner,
+        "caller": pseudonym or "",
+    }
+    return entry | {name: value for name, value in told.items() if value}
 
 
 def bucket(similarity: float) -> str:

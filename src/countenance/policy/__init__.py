@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cedarpy
 
+from countenance.declared import Declared
 from countenance.errors import PolicyError
 from countenance.policy import cases
 from countenance.policy import pack as packs_on_disk
@@ -38,7 +39,7 @@ from countenance.policy.facts import (
 )
 from countenance.policy.pack import Pack
 from countenance.policy.rule import CLOSED, Rule
-from countenance.types import Attribute, Decision
+from countenance.types import Attribute, Caller, Decision
 
 __all__ = [
     "BASE",
@@ -80,6 +81,7 @@ class Policy:
             raise PolicyError(
                 f"the packs {[pack.name for pack in packs]} do not go together: {error}"
             ) from error
+        self._around = packs_on_disk.around(packs)  # only now: the engine has refused circles
         # Callers come back: the handle for one caller and one collection is worth keeping.
         self._entities = lru_cache(maxsize=256)(self._with)
 
@@ -119,6 +121,22 @@ class Policy:
         )
         return self._all_of([self._decide(asked), theirs])
 
+    def within(self, place: str, other: str) -> bool:
+        """Whether a place is another or lies in it."""
+        return other in self._around.get(place, ())
+
+    def beyond(self, caller: Caller, declared: Declared) -> Decision | None:
+        """The refusal of a call that declares what its key is not for; None where it does not."""
+        purpose, place = declared.purpose, declared.place
+        errors = []
+        if purpose is not None and purpose not in caller.purposes:
+            errors.append(f"this key was not issued for the purpose {purpose!r}")
+        if place is not None and not self.within(place, caller.place):
+            errors.append(f"the place {place!r} is not in {caller.place!r}, where this key's organisation is")
+        if not errors:
+            return None
+        return self._refused(errors=tuple(errors), advice=" ".join(map(_sentence, errors)))
+
     def decide_all(self, questions: Sequence[Question]) -> Decision:
         """Decide a call by all its actions: allowed if each is, refused with the first refusal's words."""
         decisions = [self.decide(asked) for asked in questions]
@@ -143,7 +161,7 @@ class Policy:
 
     def _decide(self, asked: Question) -> Decision:
         if strange := self._strange(asked):
-            return self._refused(errors=strange, advice=f"{strange[0][0].upper()}{strange[0][1:]}.")
+            return self._refused(errors=strange, advice=_sentence(strange[0]))
         try:
             answer = cedarpy.is_authorized(
                 _request(asked), self._policies, self._entities(_met(asked)), self._schema
@@ -262,6 +280,10 @@ class Policy:
 
 _COLLECTION = ("Collection", "called")
 _SERVICE = ("Service", "countenance")
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _met(asked: Question) -> str:
