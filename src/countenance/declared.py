@@ -6,14 +6,13 @@ Policy believes them as far as it believes whoever signed, and the ledger record
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import NamedTuple
 
 from countenance.types import OrganisationKind
-
-Word = TypeVar("Word", bound=StrEnum)
 
 TAG = "countenance:"
 """What the names of the tags begin with that policy reads."""
@@ -140,6 +139,79 @@ class Declared:
 NOTHING = Declared()
 
 
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag that policy reads.
+
+    tiers: its words, from those that shut most to those that open most. unset: the word that holds while the
+    tag is not set.
+    """
+
+    tiers: tuple[frozenset[str], ...]
+    unset: str
+
+    @property
+    def words(self) -> frozenset[str]:
+        return frozenset().union(*self.tiers)
+
+    def holds(self, tags: Mapping[str, str], name: str) -> str:
+        """The word that holds. One that is none, from a time when any was taken, says nothing."""
+        said = tags.get(name, self.unset)
+        return said if said in self.words else self.unset
+
+    def opens(self, before: str, after: str) -> bool:
+        """Whether a change could open what was shut: another word that is not of a narrower tier."""
+        return before != after and self._tier(after) >= self._tier(before)
+
+    def _tier(self, word: str) -> int:
+        return next(number for number, tier in enumerate(self.tiers) if word in tier)
+
+
+_NOTHING_SAID = frozenset({"unstated"})
+
+TAGS: Mapping[str, Tag] = MappingProxyType(
+    {
+        f"{TAG}origin": Tag(
+            (
+                frozenset({Origin.WEB_SCRAPE, Origin.CCTV_BULK}),  # what laws forbid by name
+                _NOTHING_SAID,
+                frozenset(Origin) - {Origin.WEB_SCRAPE, Origin.CCTV_BULK} - _NOTHING_SAID,
+            ),
+            "unstated",
+        ),
+        f"{TAG}basis": Tag((_NOTHING_SAID, frozenset(Basis) - _NOTHING_SAID), "unstated"),
+        f"{TAG}consent": Tag(
+            (
+                frozenset({Consent.NONE}),
+                _NOTHING_SAID,
+                frozenset({Consent.INFORMED}),
+                frozenset({Consent.WRITTEN}),
+            ),
+            "unstated",
+        ),
+        f"{TAG}never-suspects": Tag((frozenset({"true"}), frozenset({"false"})), "false"),
+    }
+)
+"""Which change of a tag opens something. Whoever owns a collection may always shut more."""
+
+
+class Change(NamedTuple):
+    """A tag that policy reads, and the words that held before and hold after a call."""
+
+    tag: str
+    before: str
+    after: str
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:
+    words = (Change(name, tag.holds(before, name), tag.holds(after, name)) for name, tag in TAGS.items())
+    return tuple(change for change in words if change.before != change.after)
+
+
+def widens(changed: Iterable[Change]) -> bool:
+    return any(TAGS[each.tag].opens(each.before, each.after) for each in changed)
+
+
 class Stated(NamedTuple):
     """What a collection's tags say of it."""
 
@@ -150,15 +222,6 @@ class Stated(NamedTuple):
 
 
 def stated(tags: Mapping[str, str]) -> Stated:
-    """Reads a collection's tags. A word that is not one, from a time when any was taken, says nothing."""
-
-    def word(name: str, words: type[Word]) -> Word:
-        said = tags.get(TAG + name)
-        return words(said) if said in set(words) else words("unstated")
-
-    return Stated(
-        origin=word("origin", Origin),
-        basis=word("basis", Basis),
-        consent=word("consent", Consent),
-        never_suspects=tags.get(TAG + "never-suspects") == "true",
-    )
+    """Reads a collection's tags."""
+    origin, basis, consent, never_suspects = (tag.holds(tags, name) for name, tag in TAGS.items())
+    return Stated(Origin(origin), Basis(basis), Consent(consent), never_suspects == "true")

@@ -320,10 +320,22 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """One rule's no. quote: the words it rests on. since: its first day, None for always."""
+
+    rule: str
+    quote: str
+    source: str
+    since: dt.date | None
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What policy said. rules: ids of the rules that decided; errors: why an engine could not answer.
 
-    pack: SHA-256 (hex) over every rule, entity and schema byte in force.
+    pack: SHA-256 (hex) over every rule, entity and schema byte in force. refusals: what the rules that
+    refused rest on. missing: what they read and the call does not say: fields of Declared, and tags.
     """
 
     allowed: bool
@@ -332,6 +344,8 @@ class Decision:
     pack: str
     advice: str = ""
     source: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

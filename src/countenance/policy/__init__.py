@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cedarpy
 
@@ -34,12 +35,14 @@ from countenance.policy.facts import (
     Question,
     Telling,
     cedar,
+    defaults,
+    missing,
     question,
     uid,
 )
 from countenance.policy.pack import Pack
 from countenance.policy.rule import CLOSED, Rule
-from countenance.types import Attribute, Caller, Decision
+from countenance.types import Attribute, Caller, Decision, Refusal
 
 __all__ = [
     "BASE",
@@ -52,6 +55,7 @@ __all__ = [
     "Policy",
     "Question",
     "Rule",
+    "defaults",
     "question",
 ]
 
@@ -69,6 +73,7 @@ class Policy:
         self.vocabulary: Mapping[str, frozenset[str]] = {
             kind: packs_on_disk.vocabulary(packs, kind) for kind in CLOSED
         }
+        self.reads = frozenset(path for rule in self.rules.values() for path in rule.reads)
         self._schema = schema
         try:
             self._policies = cedarpy.PolicySet.from_str("\n".join(pack.text for pack in packs))
@@ -157,11 +162,14 @@ class Policy:
             pack=self.digest,
             advice=refusals[0].advice if refusals else "",
             source=refusals[0].source if refusals else "",
+            refusals=tuple(dict.fromkeys(each for refusal in refusals for each in refusal.refusals)),
+            missing=tuple(dict.fromkeys(name for refusal in refusals for name in refusal.missing)),
         )
 
     def _decide(self, asked: Question) -> Decision:
         if strange := self._strange(asked):
-            return self._refused(errors=strange, advice=_sentence(strange[0]))
+            unsaid = () if asked.facts.purpose else ("purpose",)
+            return self._refused(errors=strange, advice=_sentence(strange[0]), missing=unsaid)
         try:
             answer = cedarpy.is_authorized(
                 _request(asked), self._policies, self._entities(_met(asked)), self._schema
@@ -243,8 +251,12 @@ class Policy:
         forbids = [self.rules[rule] for rule in rules]
         return self._refused(
             rules=rules,
-            advice=" ".join(rule.advice for rule in forbids),
+            advice=" ".join(dict.fromkeys(rule.advice for rule in forbids)),
             source="; ".join(dict.fromkeys(rule.source for rule in forbids)),
+            refusals=tuple(
+                Refusal(rule.id, rule.quote, rule.source, rule.effective, rule.advice) for rule in forbids
+            ),
+            missing=missing(asked, {path for rule in forbids for path in rule.reads}),
         )
 
     def _unpermitted(self, asked: Question) -> Decision:
@@ -259,7 +271,9 @@ class Policy:
         if not near:
             return self._refused(advice=advice)
         return self._refused(
-            advice=f"{advice} The nearest rule is {near[0].id}: {near[0].advice}", source=near[0].source
+            advice=f"{advice} The nearest rule is {near[0].id}: {near[0].advice}",
+            source=near[0].source,
+            missing=missing(asked, near[0].reads),
         )
 
     def _unanswered(self, errors: Sequence[str]) -> Decision:
@@ -267,12 +281,8 @@ class Policy:
             errors=tuple(errors), advice="Policy could not answer, and what it cannot answer is refused."
         )
 
-    def _refused(
-        self, rules: tuple[str, ...] = (), errors: tuple[str, ...] = (), advice: str = "", source: str = ""
-    ) -> Decision:
-        return Decision(
-            allowed=False, rules=rules, errors=errors, pack=self.digest, advice=advice, source=source
-        )
+    def _refused(self, **words: Any) -> Decision:
+        return Decision(**{"allowed": False, "rules": (), "errors": (), "pack": self.digest, **words})
 
     def _with(self, met: str) -> cedarpy.Entities:
         return self._store.with_added_json_str(met, self._schema)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Any, ClassVar, NewType, Union, get_args, get_origin, get_type_hints
 
 from countenance.declared import (
+    TAG,
+    TAGS,
     Authorisation,
     AuthorisationKind,
     Basis,
@@ -251,6 +253,56 @@ def _said(kind: type[Any], declared: Declared) -> Any:
     return kind(**{name: said for name in fields if (said := getattr(declared, name)) is not None})
 
 
+def _names(kind: type[Any], path: str) -> dict[str, str]:
+    return {f"{path}.{camel(each.name)}": each.name for each in dataclasses.fields(kind)}
+
+
+def camel(name: str) -> str:
+    """The schema's spelling of a field: public_space is publicSpace."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+SAID_BY: Mapping[str, str] = types.MappingProxyType(
+    {
+        "context.purpose": "purpose",
+        "context.place": "place",
+        **_names(Scene, "context.scene"),
+        **_names(Grounds, "context.grounds"),
+        "context.grounds.twoReviewers": "reviewers",
+        **{f"resource.{camel(name)}": f"{TAG}{name}" for name in ("origin", "basis", "consent")},
+        "resource.neverSuspects": f"{TAG}never-suspects",
+    }
+)
+"""What a caller would say a fact with: a field of Declared, or a tag of the collection."""
+
+
+def missing(asked: Question, reads: Iterable[str]) -> tuple[str, ...]:
+    """What a call lacks of the grounds, the venue and the tags that rules read, by what would say it.
+
+    Never its purpose, place or requester, nor how a camera is used: to name those would coach.
+    """
+    grounds, collection = asked.facts.grounds, asked.collection
+    lacks = {f"context.grounds.{camel(name)}" for name in grounds.__slots__ if not getattr(grounds, name)}
+    if asked.facts.scene.venue is Venue.UNSTATED:
+        lacks.add("context.scene.venue")
+    if collection is not None:
+        stated = {"origin": collection.origin, "basis": collection.basis, "consent": collection.consent}
+        lacks |= {f"resource.{name}" for name, word in stated.items() if word == "unstated"}
+    read = {".".join(path.split(".")[:3]) for path in reads}
+    return tuple(dict.fromkeys(said for path, said in SAID_BY.items() if path in lacks & read))
+
+
+def defaults(declared: Declared, collection: Collection | None, reads: Iterable[str]) -> tuple[str, ...]:
+    """What rules read that the call leaves to a default, by what would say it. Grounds have none."""
+    fields = {"purpose", "place", *Scene.__slots__}
+    unsaid = {name for name in fields if getattr(declared, name) is None}
+    if collection is not None:
+        unsaid |= TAGS.keys() - collection.tags.keys()
+    read = {SAID_BY.get(".".join(path.split(".")[:3])) for path in reads}
+    return tuple(sorted(unsaid & read))
+
+
 def uid(kind: str, name: str) -> dict[str, str]:
     return {"type": NAMESPACE + kind, "id": name}
 
@@ -315,9 +367,3 @@ def entity(hint: Any) -> str | None:
     if hint in _PLAIN or not (isinstance(hint, type) and issubclass(hint, StrEnum)):
         return None
     return "OrgKind" if hint is OrganisationKind else hint.__name__
-
-
-def camel(name: str) -> str:
-    """The schema's spelling of a field: public_space is publicSpace."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
