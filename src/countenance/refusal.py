@@ -67,7 +67,9 @@ def _members(refusal: Refusal) -> dict[str, str]:
 
 def _rule(refusal: Refusal) -> str:
     since = "" if refusal.since is None else f", in force since {refusal.since}"
-    return f'refused by {refusal.rule}{since}: "{refusal.quote}" ({refusal.source})'
+    plain = '"' not in refusal.quote and not refusal.quote.startswith("(")  # else it says what is quoted
+    quote = f'"{refusal.quote}"' if plain else refusal.quote
+    return f"refused by {refusal.rule}{since}: {quote} ({refusal.source})"
 
 
 def _sentence(call: Call) -> str:
