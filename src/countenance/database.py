@@ -28,7 +28,12 @@ T = TypeVar("T")
 schema = sa.MetaData()
 _row = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows itself only for INTEGER
 
-home = sa.Table("home", schema, sa.Column("version", sa.Integer, nullable=False))
+home = sa.Table(
+    "home",
+    schema,
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("packs", sa.Text, nullable=False, server_default=""),  # in force at the last start, as JSON
+)
 
 organisations = sa.Table(
     "organisations",
@@ -161,6 +166,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE organisations ADD COLUMN groups TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE keys ADD COLUMN purposes TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE keys ADD COLUMN policy_owner INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE home ADD COLUMN packs TEXT NOT NULL DEFAULT ''",
     ),
 }
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""

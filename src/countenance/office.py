@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,12 +23,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy.engine import Connection
 
 from countenance import settings as homes
-from countenance.database import Database, checkpoints
+from countenance.database import Database, checkpoints, home
 from countenance.errors import HomeError, LedgerError, StorageError
 from countenance.keys import Key, Keys, Organisation
-from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, verification
+from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, packs_entry, verification
 from countenance.ledger.verification import Snapshots
-from countenance.policy import Policy
+from countenance.policy import Policy, usual
+from countenance.policy.pack import shipped
 from countenance.settings import Settings, write_private
 from countenance.types import LAW_ENFORCEMENT, OrganisationKind
 
@@ -46,8 +48,33 @@ class Vocabulary(NamedTuple):
 
 def vocabulary(settings: Settings) -> Vocabulary:
     """The words of the packs in force. Raises PolicyError."""
-    policy = Policy.load(settings.packs)
+    policy = Policy.read(settings.packs)
     return Vocabulary(policy.places, policy.purposes, policy.groups)
+
+
+def usual_packs(place: str) -> tuple[str, ...]:
+    """What a new home in a place begins with: base, three pledges and the laws of the place."""
+    return usual(place)
+
+
+def places() -> frozenset[str]:
+    """Every place that a pack which ships with Countenance knows."""
+    return Policy.read(shipped()).places
+
+
+def note_packs(connection: Connection, ledger: Ledger, policy: Policy) -> bool:
+    """Record in the ledger that other packs are in force than at the last start; whether that is so."""
+    names = sorted(pack.name for pack in policy.packs)
+    noted = json.dumps([policy.digest, names])
+    before = connection.execute(sa.select(home.c.packs)).scalar_one()
+    if before == noted:
+        return False
+    digest, packs = json.loads(before) if before else ("", [])
+    now = dt.datetime.now(dt.UTC)
+    known = (digest, packs) if before else None
+    ledger.append(connection, packs_entry(now=now, digest=policy.digest, packs=names, before=known))
+    connection.execute(home.update().values(packs=noted))
+    return True
 
 
 def found(settings: Settings, name: str, kind: OrganisationKind, place: str, purpose: str | None) -> Key:

@@ -15,7 +15,7 @@ from countenance.galleries import Galleries
 from countenance.gate import Answer, Gate
 from countenance.keys import Keys
 from countenance.ledger.presence import Presence
-from countenance.office import database_of, ledger_of, secret_of
+from countenance.office import database_of, ledger_of, note_packs, secret_of
 from countenance.operations import Tools
 from countenance.policy import Policy
 from countenance.settings import Settings
@@ -64,6 +64,8 @@ class Service:
                 self._database, policy, ledger, tools, now, self._presence.name, settings.region
             )
             self._gate.interrupt(self._presence.alive)
+            if self._database.write(lambda connection: note_packs(connection, ledger, policy)):
+                LOG.info("packs in force: %s", ", ".join(pack.name for pack in policy.packs))
             self._presence.tidy()
             undo.pop_all()
 

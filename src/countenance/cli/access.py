@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import sys
 from collections.abc import Collection
@@ -63,19 +64,22 @@ def interactive() -> bool:
 
 def holder(
     settings: Settings, name: str | None, kind: str | None, place: str | None, purpose: str | None
-) -> Holder:
-    """The flags, and for what they leave open the answers of who sits at the terminal, or defaults."""
-    known = office.vocabulary(settings)
+) -> tuple[Settings, Holder]:
+    """The flags, and for what they leave open the answers of who sits at the terminal, or defaults; and the
+    settings with the packs that are usual in the place."""
     ask = interactive()
     if name is None:
         name = _prompt("Name of the organisation", "me") if ask else "me"
     if kind is None:
         kind = _choice("Kind", KINDS, OrganisationKind.INDIVIDUAL) if ask else OrganisationKind.INDIVIDUAL
     if place is None:
-        place = _word("Place, a code such as DE, US-CA, EU or world", known.places, PLACE) if ask else PLACE
+        known = office.places() if ask else ()
+        place = _word("Place, a code such as DE, US-CA, EU or world", known, PLACE) if ask else PLACE
+    packs = tuple(dict.fromkeys((*office.usual_packs(place), *settings.packs)))
+    settings = dataclasses.replace(settings, packs=packs)
     if purpose is None:
-        purpose = _purpose(OrganisationKind(kind), known.purposes, ask=ask)
-    return Holder(name, OrganisationKind(kind), place, purpose)
+        purpose = _purpose(OrganisationKind(kind), office.vocabulary(settings).purposes, ask=ask)
+    return settings, Holder(name, OrganisationKind(kind), place, purpose)
 
 
 def _purpose(kind: OrganisationKind, words: Collection[str], *, ask: bool) -> str | None:

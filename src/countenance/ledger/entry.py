@@ -32,11 +32,12 @@ class Result(StrEnum):
 
 
 class Act(StrEnum):
-    """What the operator did about who may call."""
+    """What the operator did about who may call, and by which rules."""
 
     REGISTER = "register"
     ISSUE = "issue"
     REVOKE = "revoke"
+    PACKS = "packs"
 
 
 def canonical(entry: Mapping[str, object]) -> bytes:
@@ -198,6 +199,27 @@ def govern_entry(  # noqa: PLR0913 - each is one line of the entry
         "caller": pseudonym or "",
     }
     return entry | {name: value for name, value in told.items() if value}
+
+
+def packs_entry(
+    *, now: dt.datetime, digest: str, packs: Sequence[str], before: tuple[str, Sequence[str]] | None = None
+) -> Entry:
+    """Other packs are in force from here on.
+
+    digest: as in every decision's `pack`. packs: their names. before: the same of those until now, None at a
+    home's first start.
+    """
+    entry: Entry = {
+        "v": VERSION,
+        "kind": "govern",
+        "time": timestamp(now),
+        "act": Act.PACKS.value,
+        "pack": digest,
+        "packs": list(packs),
+    }
+    if before is not None:
+        entry |= {"pack_before": before[0], "packs_before": list(before[1])}
+    return entry
 
 
 def bucket(similarity: float) -> str:

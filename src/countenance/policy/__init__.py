@@ -57,9 +57,29 @@ __all__ = [
     "Rule",
     "defaults",
     "question",
+    "usual",
 ]
 
 BASE = "base"
+
+PLEDGES = ("amazon-2020", "microsoft-2020", "ibm-2020")
+"""What three vendors promised in June 2020. They bind nobody but their issuers; here they hold by default."""
+
+
+def usual(place: str) -> tuple[str, ...]:
+    """The packs a new home begins with: base, the pledges, and every law whose place contains the home's.
+
+    What permits more than base is never among them: it is enabled by name. Raises PolicyError.
+    """
+    everything = Policy.read(packs_on_disk.shipped())
+    laws = [
+        pack.name
+        for pack in everything.packs
+        if pack.about.place != "world"
+        and not pack.about.grants
+        and everything.within(place, pack.about.place)
+    ]
+    return (BASE, *PLEDGES, *(name for name in laws if name not in PLEDGES))
 
 
 class Policy:
@@ -96,10 +116,15 @@ class Policy:
 
         Raises PolicyError naming the file and rule that is wrong, or the test that fails.
         """
-        schema = packs_on_disk.read_schema()
-        policy = cls([packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs], schema)
+        policy = cls.read(packs)
         policy.check()
         return policy
+
+    @classmethod
+    def read(cls, packs: Sequence[str | Path]) -> Policy:
+        """The same without running the packs' tests: to look at, not to decide by. Raises PolicyError."""
+        schema = packs_on_disk.read_schema()
+        return cls([packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs], schema)
 
     @property
     def purposes(self) -> frozenset[str]:

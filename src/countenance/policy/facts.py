@@ -316,17 +316,17 @@ def cedar(value: Any) -> dict[str, Any]:
     of an entity's attributes."""
     kind: Any = type(value)
     return {
-        camel(name): write(content)
-        for name, write in _writers(kind)
+        written: write(content)
+        for name, written, write in _writers(kind)
         if (content := getattr(value, name)) is not None
     }
 
 
 @cache
-def _writers(kind: type[Any]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+def _writers(kind: type[Any]) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
     hints = get_type_hints(kind)
     names = [each.name for each in dataclasses.fields(kind) if each.name != "tags"]
-    return tuple((name, _writer(hints[name])) for name in names)
+    return tuple((name, camel(name), _writer(hints[name])) for name in names)
 
 
 def _writer(hint: Any) -> Callable[[Any], Any]:

@@ -15,7 +15,7 @@ import datetime as dt
 import hashlib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -69,7 +69,10 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A pack that parsed and fits the schema by itself. digests: SHA-256 (hex) of each file in force."""
+    """A pack that parsed and fits the schema by itself.
+
+    words: those it defines, each with those it lies in. digests: SHA-256 (hex) of each file in force.
+    """
 
     name: str
     folder: Path
@@ -77,17 +80,8 @@ class Pack:
     text: str
     rules: tuple[Rule, ...]
     entities: tuple[dict[str, Any], ...]
+    words: Mapping[Word, frozenset[Word]]
     digests: tuple[tuple[str, str], ...]
-
-    @property
-    def words(self) -> dict[Word, frozenset[Word]]:
-        """The words it defines, each with those it lies in."""
-        return {
-            (kind_of(entity["uid"]), entity["uid"]["id"]): frozenset(
-                (kind_of(up), up["id"]) for up in entity["parents"]
-            )
-            for entity in self.entities
-        }
 
 
 def folder_of(name: str | Path) -> Path:
@@ -118,13 +112,20 @@ def read(folder: Path, schema: cedarpy.Schema) -> Pack:
     for rule in rules:
         if fault := _unfit(rule, about):
             raise PolicyError(f"{folder / 'pack.toml'}: rule {rule.id} {fault}")
+    entities = _entities(folder / "entities.json", schema)
     return Pack(
         name=folder.name,
         folder=folder,
         about=about,
         text=text,
         rules=rules,
-        entities=_entities(folder / "entities.json", schema),
+        entities=entities,
+        words={
+            (kind_of(entity["uid"]), entity["uid"]["id"]): frozenset(
+                (kind_of(up), up["id"]) for up in entity["parents"]
+            )
+            for entity in entities
+        },
         digests=tuple((name, _digest(folder / name)) for name in ("rules.cedar", "entities.json")),
     )
 
