@@ -69,10 +69,12 @@ def note_packs(connection: Connection, ledger: Ledger, policy: Policy) -> bool:
     before = connection.execute(sa.select(home.c.packs)).scalar_one()
     if before == noted:
         return False
-    digest, packs = json.loads(before) if before else ("", [])
-    now = dt.datetime.now(dt.UTC)
-    known = (digest, packs) if before else None
-    ledger.append(connection, packs_entry(now=now, digest=policy.digest, packs=names, before=known))
+    try:
+        known = tuple(json.loads(before)) if before else None
+        entry = packs_entry(now=dt.datetime.now(dt.UTC), digest=policy.digest, packs=names, before=known)
+    except (IndexError, TypeError, ValueError) as fault:
+        raise HomeError(f"the packs of the last start were changed in the database: {fault}") from fault
+    ledger.append(connection, entry)
     connection.execute(home.update().values(packs=noted))
     return True
 

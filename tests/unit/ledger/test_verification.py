@@ -115,7 +115,7 @@ def flipped(value: Any, at: int, mask: int) -> Any:
         return value ^ 1 << at % 40
     if isinstance(value, str):
         at %= len(value)
-        return value[:at] + chr(ord(value[at]) ^ mask & 0x7F or 0x7E) + value[at + 1 :]
+        return value[:at] + chr(ord(value[at]) ^ (mask & 0x7F or 0x7E)) + value[at + 1 :]
     at %= len(value)
     return value[:at] + bytes([value[at] ^ mask]) + value[at + 1 :]
 
