@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy.engine import Connection
 
 from countenance import settings as homes
-from countenance.database import Database, checkpoints, home
+from countenance.database import Database, checkpoints, entries, home
 from countenance.errors import HomeError, LedgerError, StorageError
 from countenance.keys import Key, Keys, Organisation
 from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, packs_entry, verification
@@ -69,10 +69,12 @@ def note_packs(connection: Connection, ledger: Ledger, policy: Policy) -> bool:
     before = connection.execute(sa.select(home.c.packs)).scalar_one()
     if before == noted:
         return False
-    digest, packs = json.loads(before) if before else ("", [])
-    now = dt.datetime.now(dt.UTC)
-    known = (digest, packs) if before else None
-    ledger.append(connection, packs_entry(now=now, digest=policy.digest, packs=names, before=known))
+    try:
+        known = tuple(json.loads(before)) if before else None
+        entry = packs_entry(now=dt.datetime.now(dt.UTC), digest=policy.digest, packs=names, before=known)
+    except (IndexError, TypeError, ValueError) as fault:
+        raise HomeError(f"the packs of the last start were changed in the database: {fault}") from fault
+    ledger.append(connection, entry)
     connection.execute(home.update().values(packs=noted))
     return True
 
@@ -178,6 +180,17 @@ def newest_checkpoint(settings: Settings) -> str:
         raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
     checkpoint.verify(note, name, key)
     return note
+
+
+def entry(settings: Settings, number: int) -> dict[str, Any]:
+    """One entry of the ledger as it is written, not verified. Raises LedgerError where there is none."""
+    query = sa.select(verification.raw(entries.c.body)).where(entries.c.seq == number)
+    with _snapshots(settings) as snapshots, snapshots() as connection:
+        body: bytes | None = connection.execute(query).scalar_one_or_none()
+    if body is None:
+        raise LedgerError(f"the ledger has no entry {number}")
+    written: dict[str, Any] = json.loads(bytes(body))
+    return written
 
 
 def credentials(key: Key, secret: str, region: str) -> str:

@@ -295,10 +295,11 @@ class Policy:
         near = [r for r in self.rules.values() if r.permits and (not r.actions or asked.action in r.actions)]
         if not near:
             return self._refused(advice=advice)
+        told = "; ".join(f"{rule.id}: {rule.advice}" for rule in near)
         return self._refused(
-            advice=f"{advice} The nearest rule is {near[0].id}: {near[0].advice}",
-            source=near[0].source,
-            missing=missing(asked, near[0].reads),
+            advice=f"{advice} The nearest rule{' is' if len(near) == 1 else 's are'} {told}",
+            source="; ".join(dict.fromkeys(rule.source for rule in near)),
+            missing=missing(asked, {path for rule in near for path in rule.reads}),
         )
 
     def _unanswered(self, errors: Sequence[str]) -> Decision:

@@ -12,14 +12,14 @@ import dataclasses
 import datetime as dt
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import cedarpy
 
 from countenance.errors import PolicyError
-from countenance.policy import Policy
+from countenance.policy import Policy, Question
 from countenance.policy.dimensions import OWN as OWN_ACCOUNT
 from countenance.policy.dimensions import Choice, Dimension, Written, dimensions, question
 from countenance.policy.partial import (
@@ -52,14 +52,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A rule that refuses some of the calls in question. always: whether it refuses all of them.
+    """A rule that refuses some of the calls in question.
 
-    purposes: for which it refuses any; empty where it does for all.
+    purposes: those for which it refuses any; empty where it does for all. but: the others, for which it does
+    not. always: whether it refuses all calls for its purposes, so that nothing a call could say turns it.
     """
 
     rule: Rule
     always: bool
     purposes: tuple[str, ...] = ()
+    but: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,27 +188,46 @@ class Atlas:
     def barrier(self, rule: str, actions: Sequence[Action], **fixed: str) -> Barrier | None:
         """How far one rule refuses calls of who is fixed; None where it refuses none."""
         met = list(self._met(rule, actions, fixed))
-        refused = [chosen for chosen, said in met if said]
+        refused = {word for chosen, said in met if said for word in self.words(chosen, "purpose")}
         if not refused:
             return None
-        purposes = {
-            choice.word
-            for chosen in refused
-            for choice in chosen.get("purpose", self._named["purpose"].choices)
-        }
-        every = len(purposes) == len(self._fixed(fixed).get("purpose", self._named["purpose"].choices))
-        always = len(refused) == len(met)
-        return Barrier(self.policy.rules[rule], always, () if every else tuple(self.covering(purposes)))
+        spared = {word for chosen, said in met if not said for word in self.words(chosen, "purpose")}
+        others = set(self.words(self._fixed(fixed), "purpose")) - refused
+        narrowed = (self.covering(refused), self.covering(others)) if others else ((), ())
+        return Barrier(self.policy.rules[rule], not refused & spared, *map(tuple, narrowed))
+
+    def words(self, chosen: Chosen, name: str) -> tuple[str, ...]:
+        """What is still possible in one dimension, in words."""
+        return tuple(choice.word for choice in chosen.get(name, self._named[name].choices))
+
+    def changes(
+        self, action: Action, before: Collection[str], after: Collection[str], **fixed: str
+    ) -> Iterator[tuple[Chosen, bool]]:
+        """Calls that are answered otherwise by other rules of these packs, and whether they are allowed then.
+
+        before, after: the ids of the rules in force.
+        """
+        standing = tuple(
+            _Open(
+                action,
+                tuple(one for one in self._about(action, permits=True) if one[0] in rules),
+                tuple(one for one in self._about(action, permits=False) if one[0] in rules),
+            )
+            for rules in (before, after)
+        )
+        for chosen, (changed, allowed) in self._settle(self._fixed(fixed), standing, self._compared):
+            if changed:
+                yield chosen, bool(allowed)
+
+    def first_call(self, action: Action, chosen: Chosen) -> Question:
+        """One call of those that are chosen."""
+        facts = {each.name: chosen.get(each.name, each.choices)[0].fact for each in self.dimensions}
+        return question(action, self.now, facts)
 
     def bound(self, rule: str, actions: Sequence[Action], place: str) -> frozenset[str]:
         """The kinds of organisation, in a place, of which a rule refuses any call."""
         met = self._met(rule, actions, {"seat": place, "place": place})
-        return frozenset(
-            choice.word
-            for chosen, said in met
-            if said
-            for choice in chosen.get("kind", self._named["kind"].choices)
-        )
+        return frozenset(word for chosen, said in met if said for word in self.words(chosen, "kind"))
 
     def places(self) -> Mapping[str, tuple[str, ...]]:
         """The places that rules in force tell apart, each with all that are like it. A class goes by the name
@@ -375,6 +396,20 @@ class Atlas:
                 still.append(_Open(each.action, may, against, permitted))
         return tuple(still) or (True, "")
 
+    def _compared(self, facts: Facts, standing: Standing) -> Answered | Standing:
+        """Two sets of rules side by side; one that is settled is left with no rule, permitted or not."""
+        sides = []
+        for each in standing:
+            match self._weigh(facts, (each,)) if each.left else (each.permitted, ""):
+                case (bool(settled), _):
+                    sides.append(_Open(each.action, (), (), settled))
+                case (_Open() as left,):
+                    sides.append(left)
+        if any(side.left for side in sides):
+            return tuple(sides)
+        before, after = (side.permitted for side in sides)
+        return before != after, "allowed" if after else ""
+
     def _known(self, left: Expression, action: Action, facts: Facts) -> Expression:
         asked = facts.get("context.attributes")
         if asked is not None:  # of what a call asks for, each action tells its own
@@ -384,8 +419,7 @@ class Atlas:
 
     def _ask(self, actions: Sequence[Action], chosen: Chosen) -> Decision:
         """What the engine says of the first call of a cell."""
-        facts = {each.name: chosen.get(each.name, each.choices)[0].fact for each in self.dimensions}
-        decision = self.policy.decide_all([question(action, self.now, facts) for action in actions])
+        decision = self.policy.decide_all([self.first_call(action, chosen) for action in actions])
         self.tally.asked += 1
         self.tally.errors += bool(decision.errors)
         self.tally.decided |= set(decision.rules)

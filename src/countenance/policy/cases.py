@@ -79,6 +79,15 @@ def _case(where: str, lines: Lines) -> Case:
     lines.pop("name")
     expect = Expect(lines.pop("expect"))
     rules = frozenset(() if expect is Expect.NO_EFFECT else lines.pop("rules"))
+    return Case(where, questions(lines), expect, rules)
+
+
+def questions(lines: Lines) -> tuple[Question, ...]:
+    """The call that these lines describe, action by action. Takes them out of `lines`.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for a line that is missing, unknown or of
+    another type.
+    """
     actions = [Action(name) for name in lines.pop("actions")]
     declared = _declared(lines)
     caller = _caller(lines, declared)
@@ -92,8 +101,7 @@ def _case(where: str, lines: Lines) -> Case:
         audit=_audit(lines.pop("audit", None)),
     )
     _check_empty("a case", lines)
-    questions = tuple(question(action, caller, declared, asked, collection) for action in actions)
-    return Case(where, questions, expect, rules)
+    return tuple(question(action, caller, declared, asked, collection) for action in actions)
 
 
 def _caller(lines: Lines, declared: Declared) -> Caller:
