@@ -28,6 +28,7 @@ from countenance.policy import pack as packs_on_disk
 from countenance.policy.pack import Pack
 from countenance.settings import Settings
 from countenance.vision import images, yunet
+from tests.docs import world
 
 Error = TypeVar("Error", bound=CountenanceError)
 
@@ -422,6 +423,8 @@ LISTS = {
     "coverage.md": coverage,
     "how-it-works.md": explained,
     "policies.md": policies,
+    "who-can.md": world.page,
+    "who-can.svg": world.picture,
 }
 
 
