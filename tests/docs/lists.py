@@ -29,6 +29,7 @@ from countenance.policy.pack import Pack
 from countenance.settings import Settings
 from countenance.vision import images, yunet, zoo
 from countenance.vision.attributes import readings
+from tests.docs import world
 from tests.docs.attributes import attributes
 
 Error = TypeVar("Error", bound=CountenanceError)
@@ -473,6 +474,8 @@ LISTS = {
     "how-it-works.md": explained,
     "models.md": cards,
     "policies.md": policies,
+    "who-can.md": world.page,
+    "who-can.svg": world.picture,
 }
 
 

@@ -42,7 +42,7 @@ from countenance.policy.facts import (
 )
 from countenance.policy.pack import Pack
 from countenance.policy.rule import CLOSED, Rule
-from countenance.types import Attribute, Caller, Decision, Refusal
+from countenance.types import Action, Attribute, Caller, Decision, Refusal
 
 __all__ = [
     "BASE",
@@ -96,7 +96,7 @@ class Policy:
         self.reads = frozenset(path for rule in self.rules.values() for path in rule.reads)
         self._schema = schema
         try:
-            self._policies = cedarpy.PolicySet.from_str("\n".join(pack.text for pack in packs))
+            self._policies = _by_action("\n".join(pack.text for pack in packs), self.rules)
             # Always with the schema: entities made without it lose the action groups, and forbids on a
             # group then match nothing, silently.
             self._store = cedarpy.Entities.from_json_str(
@@ -197,7 +197,7 @@ class Policy:
             return self._refused(errors=strange, advice=_sentence(strange[0]), missing=unsaid)
         try:
             answer = cedarpy.is_authorized(
-                _request(asked), self._policies, self._entities(_met(asked)), self._schema
+                _request(asked), self._policies[asked.action], self._entities(_met(asked)), self._schema
             )
         except ValueError as error:
             return self._unanswered([str(error)])
@@ -316,6 +316,25 @@ class Policy:
 
 _COLLECTION = ("Collection", "called")
 _SERVICE = ("Service", "countenance")
+
+
+def _by_action(text: str, rules: Mapping[str, Rule]) -> dict[Action, cedarpy.PolicySet]:
+    """The rules that may speak of each action: the engine looks at every one it is handed.
+
+    A rule is left out only where its scope names actions, all of them plain ones, and not this one.
+    """
+    written = json.loads(cedarpy.policies_to_json_str(text))
+    plain = {action.value for action in Action}
+
+    def speaks(tree: dict[str, Any], action: Action) -> bool:
+        named = rules[tree["annotations"]["id"]].actions
+        return not named or action in named or not named <= plain
+
+    def policies(action: Action) -> cedarpy.PolicySet:
+        trees = {place: tree for place, tree in written["staticPolicies"].items() if speaks(tree, action)}
+        return cedarpy.PolicySet.from_json_str(json.dumps({**written, "staticPolicies": trees}))
+
+    return {action: policies(action) for action in Action}
 
 
 def _sentence(words: str) -> str:

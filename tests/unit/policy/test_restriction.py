@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from functools import cache
 
+import cedarpy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,8 @@ from countenance.declared import (
     Venue,
 )
 from countenance.policy import Asked, Collection, Org, Pack, Policy, question
+from countenance.policy import _met as facts_of_who_and_what
+from countenance.policy import _request as request_of
 from countenance.policy.pack import folder_of, read, read_schema, shipped
 from countenance.types import Action, Attribute, Caller, OrganisationKind
 
@@ -126,3 +129,20 @@ def test_no_restricting_pack_turns_a_refusal_into_a_permission(
     assert before.errors == ()
     assume(not before.allowed)
     assert not policy(names | {added}).decide(made).allowed
+
+
+WHOLE = cedarpy.PolicySet.from_str("\n".join(pack.text for pack in PACKS.values()))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(Action), callers, declarations, asked, collections)
+def test_the_rules_of_an_action_decide_as_all_of_them_would(
+    action: Action, caller: Caller, declared: Declared, put: Asked, collection: Collection | None
+) -> None:
+    """What the engine is not handed for an action could not have spoken of it."""
+    made = dataclasses.replace(question(action, caller, declared, put, collection), requester=None)
+    entities = WORDS._with(facts_of_who_and_what(made))
+    answer = cedarpy.is_authorized(request_of(made), WHOLE, entities, SCHEMA)
+    decision = WORDS.decide(made)
+    assert decision.allowed == answer.allowed
+    assert set(decision.rules) == set(answer.diagnostics.id_annotations_by_reason.values())
