@@ -96,7 +96,8 @@ ADVICE: Mapping[str, str] = {
 
 NOTES: Mapping[str, str] = {
     "DetectFaces": "At most the hundred largest faces. `ALL` adds the other 25 landmarks; attributes that "
-    "no model here produces (age, expression, glasses, ...) are left out.",
+    "no card backs are left out, and the header `x-countenance-not-offered` names them "
+    "([models.md](models.md#attributes)).",
     "CompareFaces": "The largest face of the source against every face of the target, on the scale for "
     "adults.",
     "CreateCollection": "The tag `countenance:subjects` chooses the calibration; its value must be a "

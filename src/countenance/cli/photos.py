@@ -82,7 +82,7 @@ def detect(
                 continue
             found.append(_facts(photo, answer, FaceDetails=answer["FaceDetails"]))
             if not as_json:
-                _show_faces(photo, answer["FaceDetails"])
+                _show_faces(photo, answer)
             if save:
                 marks = [
                     Mark(face["BoundingBox"], "\n".join([str(n), *_told(face, likely=True)]))
@@ -95,7 +95,9 @@ def detect(
         raise SystemExit(1)
 
 
-def _show_faces(photo: Photo, faces: Sequence[Mapping[str, Any]]) -> None:
+def _show_faces(photo: Photo, answer: Mapping[str, Any]) -> None:
+    """A table of the faces, what is told of each, and what was asked for and cannot be told of any."""
+    faces = answer["FaceDetails"]
     width, height = photo.size
     noun = "face" if len(faces) == 1 else "faces"
     rows = [
@@ -115,6 +117,8 @@ def _show_faces(photo: Photo, faces: Sequence[Mapping[str, Any]]) -> None:
     for number, face in enumerate(faces, 1):
         if told := _told(face):
             click.echo(f"  face {number}: {'; '.join(told)}")
+    if lacking := answer["ResponseMetadata"]["HTTPHeaders"].get("x-countenance-not-offered"):
+        click.echo(f"  No model here tells {lacking}.")
 
 
 def _attributes(names: str) -> list[str]:

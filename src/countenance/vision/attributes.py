@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -81,7 +81,6 @@ class Reading:
     told_from: float = 0.5
     smallest: float = 0.0
     labels: str = ""
-    measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Attributes:
@@ -240,7 +239,6 @@ def _reading(table: dict[str, Any]) -> Reading:
         reading = Reading(
             attribute=Attribute(name),
             points=tuple(tuple(float(number) for number in row) for row in rest.pop("points", ())),
-            measured=MappingProxyType(rest.pop("measured", {})),
             **rest,
         )
     except (TypeError, ValueError) as wrong:

@@ -24,6 +24,16 @@ def test_detect_shows_a_table_and_json_of_each_photo(shell: Shell, running: Test
     assert found[0]["receipt"].startswith("decision=")
 
 
+def test_detect_tells_what_was_asked_for_and_what_no_model_backs(
+    shell: Shell, running: TestServer, album: Path
+) -> None:
+    photo = album / "spring" / "IMG_1.jpg"
+    told = shell("detect", photo, "--home", running.home, "--attributes", "eyeglasses,sunglasses").stdout
+    assert "  face 1: glasses " in told
+    assert told.endswith("  No model here tells SUNGLASSES.\n")
+    assert "No model" not in shell("detect", photo, "--home", running.home, "-a", "eyeglasses").stdout
+
+
 def test_boxes_are_about_the_original_whatever_was_sent(
     shell: Shell, running: TestServer, hopper: Pillow.Image, tmp_path: Path
 ) -> None:
