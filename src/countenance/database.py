@@ -28,7 +28,12 @@ T = TypeVar("T")
 schema = sa.MetaData()
 _row = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows itself only for INTEGER
 
-home = sa.Table("home", schema, sa.Column("version", sa.Integer, nullable=False))
+home = sa.Table(
+    "home",
+    schema,
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("packs", sa.Text, nullable=False, server_default=""),  # in force at the last start, as JSON
+)
 
 organisations = sa.Table(
     "organisations",
@@ -38,6 +43,7 @@ organisations = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("place", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
+    sa.Column("groups", sa.Text, nullable=False, server_default=""),  # as keys.py writes words; so purposes
 )
 
 keys = sa.Table(
@@ -50,6 +56,8 @@ keys = sa.Table(
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("revoked", sa.Float),
     sa.Column("calls", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("purposes", sa.Text, nullable=False, server_default=""),
+    sa.Column("policy_owner", sa.Integer, nullable=False, server_default="0"),
 )
 
 collections = sa.Table(
@@ -144,7 +152,7 @@ open_calls = sa.Table(
     sa.Column("process", sa.Text, nullable=False),
 )
 
-VERSION = 3
+VERSION = 4
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
     2: (
@@ -153,6 +161,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
         " model TEXT NOT NULL, vector BLOB NOT NULL)",
         "CREATE INDEX ix_renewals_collection ON renewals (collection)",
+    ),
+    3: (
+        "ALTER TABLE organisations ADD COLUMN groups TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE keys ADD COLUMN purposes TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE keys ADD COLUMN policy_owner INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE home ADD COLUMN packs TEXT NOT NULL DEFAULT ''",
     ),
 }
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""

@@ -24,8 +24,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from countenance import refusal
 from countenance.aws import model
 from countenance.database import Database, open_calls
+from countenance.declared import NOTHING, Change, Declared, changes, stated, widens
 from countenance.errors import (
     AccessDenied,
     AwsError,
@@ -37,8 +39,8 @@ from countenance.galleries import store
 from countenance.ledger import Ledger, Result, Written, decision_entry, outcome_entry
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools
 from countenance.operations.catalogue import catalogue
-from countenance.policy import Collection, Facts, Policy
-from countenance.types import EMPTY, Caller, Decision, Receipt, told_by
+from countenance.policy import Asked, Collection, Org, Policy, defaults, question
+from countenance.types import EMPTY, Caller, Decision, Receipt
 
 LOG = logging.getLogger(__name__)
 RECEIPT = "x-countenance-receipt"
@@ -71,6 +73,15 @@ class Answer:
             raise self.error
         assert self.value is not None
         return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What a call puts to policy. collection: None where it concerns none. changed: tags it would change."""
+
+    asked: Asked
+    collection: Collection | None
+    changed: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +119,8 @@ class Gate:
     region: str
     operations: Mapping[str, Operation] = field(default_factory=lambda: catalogue(model.operations()))
 
-    def call(self, target: str | None, body: bytes, caller: Caller) -> Answer:
-        """One call from anywhere. target: the X-Amz-Target header. body: JSON.
+    def call(self, target: str | None, body: bytes, caller: Caller, declared: Declared = NOTHING) -> Answer:
+        """One call from anywhere. target: the X-Amz-Target header. body: JSON. declared: what else it says.
 
         What a caller, a model or the disk can cause comes back as the Answer's error, never as an exception.
         """
@@ -117,16 +128,18 @@ class Gate:
         try:
             name = model.operation(target)
             request = {**self.operations[name].defaults, **model.decode(name, body)}
-            call = self._found(name, request, caller)
-            decision = self._decide(call)
-            recorded = self._record(call, decision, request_id)
+            call = self._found(name, request, caller, declared)
+            matter = self._matter(call)
+            decision = self._decide(call, matter)
+            recorded = self._record(call, matter, decision, request_id)
         except AwsError as error:
             return _failure(error, request_id, None)
         except CountenanceError:
             LOG.exception("call %s was not recorded, so it was not run", request_id)
             return _failure(InternalServer(detail="nothing was done or recorded"), request_id, None)
         if not decision.allowed:
-            return _failure(_refusal(call, decision), request_id, recorded.receipt)
+            notes = {refusal.HEADER: refusal.note(decision)}
+            return _failure(refusal.denied(call, decision), request_id, recorded.receipt, notes)
         try:
             ended = self._run(call, recorded.decision)
         except AwsError as error:
@@ -154,35 +167,42 @@ class Gate:
 
         return self.database.write(write)
 
-    def _found(self, name: str, request: Request, caller: Caller) -> Call:
+    def _found(self, name: str, request: Request, caller: Caller, declared: Declared) -> Call:
         """The call with the caller's collection it names, if there is one."""
         collection = self.operations[name].collection(request, caller)
         gallery = None
         if collection is not None:
             with self.database.reading() as connection:
                 gallery = store.find(connection, caller.account, collection)
-        return Call(name, request, caller, self.region, self.clock(), gallery)
+        return Call(name, request, caller, self.region, self.clock(), gallery, declared)
 
-    def _decide(self, call: Call) -> Decision:
-        """Policy's word on every action of the call. A collection that is missing is an empty one of the
-        caller's: only who may ask learns that it is missing. Tags a call sets count as set."""
+    def _matter(self, call: Call) -> Matter:
+        """A collection that is missing is an empty one of the caller's: only who may ask learns that it is
+        missing. Tags a call sets count as set."""
         operation = self.operations[call.operation]
-        named = operation.collection(call.request, call.caller) is not None
-        tags = {**(call.gallery.tags if call.gallery else EMPTY), **call.request.get("Tags", EMPTY)}
-        collection = Collection(call.caller.account, tags) if named else None
-        return self.policy.decide_all(
+        collection, changed = None, tuple[Change, ...]()
+        if operation.collection(call.request, call.caller) is not None:
+            before = call.gallery.tags if call.gallery else EMPTY
+            gone = set(call.request.get("TagKeys", ()))
+            tags = {**before, **call.request.get("Tags", EMPTY)}
+            tags = {name: value for name, value in tags.items() if name not in gone}
+            changed = changes(before, tags)
+            collection = Collection(owner=Org(call.caller.account), tags=tags, **stated(tags)._asdict())
+        asked = Asked(
+            now=call.now,
+            operation=call.operation,
+            threshold=self._threshold(call),
+            attributes=operation.attributes(call.request),
+            widens=widens(changed),
+        )
+        return Matter(asked, collection, changed)
+
+    def _decide(self, call: Call, matter: Matter) -> Decision:
+        """Policy's word on every action of the call."""
+        return self.policy.beyond(call.caller, call.declared) or self.policy.decide_all(
             [
-                Facts(
-                    now=call.now,
-                    caller=call.caller,
-                    purpose=call.caller.purpose,
-                    action=action,
-                    operation=call.operation,
-                    collection=collection,
-                    threshold=self._threshold(call),
-                    attributes=operation.attributes(call.request) & told_by(action),
-                )
-                for action in operation.actions(call.request)
+                question(action, call.caller, call.declared, matter.asked, matter.collection)
+                for action in self.operations[call.operation].actions(call.request)
             ]
         )
 
@@ -191,7 +211,7 @@ class Gate:
         asked = self.operations[call.operation].threshold(call.request)
         return None if asked is None else math.floor(asked * 10_000) / 10_000
 
-    def _record(self, call: Call, decision: Decision, request_id: str) -> Recorded:
+    def _record(self, call: Call, matter: Matter, decision: Decision, request_id: str) -> Recorded:
         """The decision, durable before any work; a refusal's outcome goes with it."""
         operation = self.operations[call.operation]
         keys = self.tools.keys
@@ -206,12 +226,16 @@ class Gate:
                 caller=call.caller,
                 pseudonym=keys.pseudonym(call.caller.key),
                 counter=keys.count(connection, call.caller.key),
-                purpose=call.caller.purpose,
+                purpose=call.declared.purpose or call.caller.purpose,
                 model=self.tools.vision.model,
                 collection=operation.collection(call.request, call.caller),
                 size=call.gallery.size if call.gallery else None,
-                threshold=self._threshold(call),
-                attributes=operation.attributes(call.request),
+                threshold=matter.asked.threshold,
+                attributes=matter.asked.attributes,
+                declared=call.declared,
+                defaults=defaults(call.declared, matter.collection, self.policy.reads),
+                changed=matter.changed,
+                refusal="" if decision.allowed else refusal.note(decision),
             )
             written = self.ledger.append(connection, entry)
             connection.execute(open_calls.insert(), {"decision": written.seq, "process": self.process})
@@ -316,22 +340,10 @@ def receipt_header(receipt: Receipt) -> str:
     return f"decision={receipt.decision};leaf=:{decision}:, outcome={receipt.outcome};leaf=:{outcome}:"
 
 
-def _failure(error: AwsError, request_id: str, receipt: Receipt | None) -> Answer:
+def _failure(
+    error: AwsError, request_id: str, receipt: Receipt | None, notes: Mapping[str, str] = EMPTY
+) -> Answer:
     """An answer that keeps the error and lets go of its traceback, whose frames hold the photo."""
     error.__context__ = error.__cause__ = error.__traceback__ = None
     status, body = model.encode_error(error, request_id)
-    return Answer(status, body, request_id, error=error, receipt=receipt)
-
-
-def _refusal(call: Call, decision: Decision) -> AccessDenied:
-    """AWS's sentence, then which rule refused, where it comes from and what would change the answer."""
-    user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
-    named = call.request.get("CollectionId")
-    owned = f"arn:aws:rekognition:{call.region}:{call.caller.account}:collection/{named}" if named else "*"
-    resource = call.request.get("ResourceArn", owned)
-    sentence = (
-        f"User: {user} is not authorized to perform: rekognition:{call.operation} on resource: {resource}"
-    )
-    rules = f"refused by {', '.join(decision.rules)}" if decision.rules else "no rule permits it"
-    source = f" Source: {decision.source}." if decision.source else ""
-    return AccessDenied(sentence, f"{rules}. {decision.advice}{source}")
+    return Answer(status, body, request_id, error=error, receipt=receipt, notes=notes)

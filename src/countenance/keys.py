@@ -2,19 +2,20 @@
 
 A SigV4 secret has to be known to check a signature, so it is stored, sealed (AES-256-GCM) under the
 home's master key: a copy of the database alone opens nothing. The seal also holds who the key is for.
-Whoever writes another kind, place, purpose or account into the database makes the key useless, not
-somebody else's.
+Whoever writes another kind, place, group, purpose or account into the database makes the key useless,
+not somebody else's.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,24 +35,31 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 class Organisation:
     """Who holds keys, as the operator registered them: the kind is the operator's word.
 
-    account: 12 digits. place: a place code such as "US-CA".
+    account: 12 digits. place: a place code such as "US-CA". groups: what rules call it by name for.
     """
 
     account: str
     name: str
     kind: OrganisationKind
     place: str
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A credential as it may be shown: everything but the secret. Times are epoch seconds."""
+    """A credential as it may be shown: everything but the secret. Times are epoch seconds.
+
+    purpose: what a call is for that does not say. purposes: what its calls may be for, that one included.
+    policy_owner: whether it may open what a tag had shut.
+    """
 
     access_key_id: str
     organisation: Organisation
     purpose: str | None
     created: float
     revoked: float | None
+    purposes: frozenset[str] = frozenset()
+    policy_owner: bool = False
 
 
 class Keys:
@@ -76,10 +84,18 @@ class Keys:
         """What the ledger calls a key: the same each time, and not the key's id (24 hex digits)."""
         return hmac.new(self._pseudonyms, access_key_id.encode(), hashlib.sha256).hexdigest()[:24]
 
-    def register(self, connection: Connection, name: str, kind: OrganisationKind, place: str) -> Organisation:
-        organisation = Organisation(f"{secrets.randbelow(9 * 10**11) + 10**11}", name, kind, place)
-        row = {"account": organisation.account, "name": name, "kind": kind.value, "place": place}
-        connection.execute(organisations.insert().values(created=time.time(), **row))
+    def register(
+        self,
+        connection: Connection,
+        name: str,
+        kind: OrganisationKind,
+        place: str,
+        groups: Collection[str] = (),
+    ) -> Organisation:
+        account = f"{secrets.randbelow(9 * 10**11) + 10**11}"
+        organisation = Organisation(account, name, kind, place, frozenset(groups))
+        row = {"account": account, "name": name, "kind": kind.value, "place": place}
+        connection.execute(organisations.insert().values(created=time.time(), groups=_written(groups), **row))
         return organisation
 
     def organisations(self, connection: Connection) -> list[Organisation]:
@@ -87,17 +103,33 @@ class Keys:
         return [_organisation(row) for row in rows]
 
     def issue(
-        self, connection: Connection, organisation: Organisation, purpose: str | None
+        self,
+        connection: Connection,
+        organisation: Organisation,
+        purpose: str | None,
+        others: Collection[str] = (),
+        *,
+        policy_owner: bool = False,
     ) -> tuple[Key, str]:
-        """A new key and its secret, which is shown once."""
+        """A new key and its secret, shown once. others: what its calls may be for beside `purpose`."""
         key_id = "CNT" + "".join(secrets.choice(_ALPHABET) for _ in range(17))
         secret = base64.b64encode(secrets.token_bytes(30)).decode()
+        key = Key(key_id, organisation, purpose, time.time(), None, _allowed(purpose, others), policy_owner)
+        row = {
+            "access_key_id": key_id,
+            "account": organisation.account,
+            "purpose": purpose,
+            "purposes": _written(others),
+            "policy_owner": int(policy_owner),
+        }
+        of = {
+            "kind": organisation.kind.value,
+            "place": organisation.place,
+            "groups": _written(organisation.groups),
+        }
         nonce = secrets.token_bytes(12)
-        bound = _bound(key_id, organisation.account, organisation.kind, organisation.place, purpose)
-        sealed = nonce + self._seal.encrypt(nonce, secret.encode(), bound)
-        key = Key(key_id, organisation, purpose, time.time(), None)
-        row = {"access_key_id": key_id, "account": organisation.account, "secret": sealed}
-        connection.execute(keys.insert().values(purpose=purpose, created=key.created, **row))
+        sealed = nonce + self._seal.encrypt(nonce, secret.encode(), _bound(row | of))
+        connection.execute(keys.insert().values(secret=sealed, created=key.created, **row))
         return key, secret
 
     def revoke(self, connection: Connection, access_key_id: str) -> Key | None:
@@ -109,7 +141,7 @@ class Keys:
         now = time.time()
         update = keys.update().where(keys.c.access_key_id == access_key_id)
         connection.execute(update.values(revoked=now, secret=b""))
-        return Key(access_key_id, _organisation(row), row.purpose, row.created, now)
+        return dataclasses.replace(_key(row), revoked=now)
 
     def count(self, connection: Connection, access_key_id: str) -> int:
         """One more call of this key: how many it has made. A gap in the ledger's counters shows a loss."""
@@ -118,10 +150,7 @@ class Keys:
         return int(connection.execute(sa.select(keys.c.calls).where(key)).scalar_one())
 
     def list(self, connection: Connection) -> list[Key]:
-        return [
-            Key(row.access_key_id, _organisation(row), row.purpose, row.created, row.revoked)
-            for row in connection.execute(_KEYS.order_by(keys.c.created))
-        ]
+        return [_key(row) for row in connection.execute(_KEYS.order_by(keys.c.created))]
 
     def find(self, connection: Connection, access_key_id: str) -> tuple[Caller, str] | None:
         """The caller and the secret of a key in force.
@@ -132,7 +161,7 @@ class Keys:
         secret = None if row is None else self._opened(row)
         if row is None or secret is None:
             return None
-        return caller(Key(access_key_id, _organisation(row), row.purpose, row.created, None)), secret
+        return caller(_key(row)), secret
 
     def unusable(self, connection: Connection) -> Sequence[str]:
         """The keys in force whose seals do not open.
@@ -152,8 +181,8 @@ class Keys:
 
     def _opened(self, row: sa.Row[Any]) -> str | None:
         """The secret of a key; None where it was sealed under another master key or for another holder."""
-        bound = _bound(row.access_key_id, row.account, row.kind, row.place, row.purpose)
         try:
+            bound = _bound({name: getattr(row, name) for name in (*_HOLDER, *_FURTHER)})
             return self._seal.decrypt(row.sealed[:12], row.sealed[12:], bound).decode()
         except (InvalidTag, TypeError, ValueError):  # a changed row may hold anything
             return None
@@ -170,9 +199,50 @@ def _in_force(access_key_id: str) -> sa.Select[Any]:
     return _KEYS.where(keys.c.access_key_id == access_key_id, keys.c.revoked.is_(None))
 
 
-def _bound(*holder: object) -> bytes:
-    """What a seal holds beside the secret: key, account, kind, place and purpose."""
-    return json.dumps(holder, default=repr).encode()
+_HOLDER = ("access_key_id", "account", "kind", "place", "purpose")
+_FURTHER = ("groups", "purposes", "policy_owner")
+
+
+def _bound(row: Mapping[str, Any]) -> bytes:
+    """What a seal holds beside the secret: key, account, kind, place and purpose; and groups, further
+    purposes and ownership of policy where there are any, which older keys have not."""
+    holder, further = ([row[name] for name in names] for names in (_HOLDER, _FURTHER))
+    return json.dumps(holder + further if any(further) else holder, default=repr).encode()
+
+
+def _written(words: Collection[str]) -> str:
+    """Words as a row holds them: none is an empty text."""
+    return json.dumps(sorted(words)) if words else ""
+
+
+def _words(text: str) -> frozenset[str]:
+    """Raises ValueError for what `_written` did not write."""
+    words = json.loads(text) if text else []
+    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise ValueError(f"{text!r} is not a list of words")
+    return frozenset(words)
+
+
+def _allowed(purpose: str | None, others: Collection[str]) -> frozenset[str]:
+    return frozenset(others) | ({purpose} if purpose is not None else set())
+
+
+def _key(row: sa.Row[Any]) -> Key:
+    """Raises HomeError for a row that something else wrote."""
+    organisation = _organisation(row)
+    try:
+        allowed = _allowed(row.purpose, _words(row.purposes))
+    except (TypeError, ValueError) as fault:
+        raise HomeError(f"key {row.access_key_id} was changed by something else: {fault}") from fault
+    return Key(
+        row.access_key_id,
+        organisation,
+        row.purpose,
+        row.created,
+        row.revoked,
+        allowed,
+        bool(row.policy_owner),
+    )
 
 
 def caller(key: Key) -> Caller:
@@ -184,12 +254,16 @@ def caller(key: Key) -> Caller:
         place=organisation.place,
         purpose=key.purpose,
         key=key.access_key_id,
+        purposes=key.purposes,
+        groups=organisation.groups,
+        policy_owner=key.policy_owner,
     )
 
 
 def _organisation(row: sa.Row[Any]) -> Organisation:
-    """Raises HomeError for a kind that is not one."""
+    """Raises HomeError for a kind or groups that are none."""
     try:
-        return Organisation(row.account, row.name, OrganisationKind(row.kind), row.place)
-    except ValueError as fault:
+        groups = _words(row.groups)
+        return Organisation(row.account, row.name, OrganisationKind(row.kind), row.place, groups)
+    except (TypeError, ValueError) as fault:
         raise HomeError(f"organisation {row.account} was changed by something else: {fault}") from fault

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +23,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy.engine import Connection
 
 from countenance import settings as homes
-from countenance.database import Database, checkpoints
+from countenance.database import Database, checkpoints, entries, home
 from countenance.errors import HomeError, LedgerError, StorageError
 from countenance.keys import Key, Keys, Organisation
-from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, verification
+from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, packs_entry, verification
 from countenance.ledger.verification import Snapshots
-from countenance.policy import Policy
+from countenance.policy import Policy, usual
+from countenance.policy.pack import shipped
 from countenance.settings import Settings, write_private
-from countenance.types import OrganisationKind
+from countenance.types import LAW_ENFORCEMENT, OrganisationKind
 
 LOG_NAMES = "countenance.local"
 """What the ledgers' names begin with where the operator chose none. The rest is random, so that the
@@ -37,25 +39,55 @@ checkpoints of two homes cannot be taken for each other's."""
 
 
 class Vocabulary(NamedTuple):
-    """The places and purposes that a home's policy knows."""
+    """The words that a home's policy knows."""
 
     places: frozenset[str]
     purposes: frozenset[str]
+    groups: frozenset[str]
 
 
 def vocabulary(settings: Settings) -> Vocabulary:
     """The words of the packs in force. Raises PolicyError."""
-    policy = Policy.load(settings.packs)
-    return Vocabulary(policy.places, policy.purposes)
+    policy = Policy.read(settings.packs)
+    return Vocabulary(policy.places, policy.purposes, policy.groups)
+
+
+def usual_packs(place: str) -> tuple[str, ...]:
+    """What a new home in a place begins with: base, three pledges and the laws of the place."""
+    return usual(place)
+
+
+def places() -> frozenset[str]:
+    """Every place that a pack which ships with Countenance knows."""
+    return Policy.read(shipped()).places
+
+
+def note_packs(connection: Connection, ledger: Ledger, policy: Policy) -> bool:
+    """Record in the ledger that other packs are in force than at the last start; whether that is so."""
+    names = sorted(pack.name for pack in policy.packs)
+    noted = json.dumps([policy.digest, names])
+    before = connection.execute(sa.select(home.c.packs)).scalar_one()
+    if before == noted:
+        return False
+    try:
+        known = tuple(json.loads(before)) if before else None
+        entry = packs_entry(now=dt.datetime.now(dt.UTC), digest=policy.digest, packs=names, before=known)
+    except (IndexError, TypeError, ValueError) as fault:
+        raise HomeError(f"the packs of the last start were changed in the database: {fault}") from fault
+    ledger.append(connection, entry)
+    connection.execute(home.update().values(packs=noted))
+    return True
 
 
 def found(settings: Settings, name: str, kind: OrganisationKind, place: str, purpose: str | None) -> Key:
     """Make a home: folders, secrets, database, one organisation and its first key.
 
-    The key is written as an AWS credentials file. Raises HomeError where a home is there already or
-    policy does not know the place or the purpose.
+    purpose: what the key is for; law enforcement has to say it on each call. The key is written as an AWS
+    credentials file. Raises HomeError where a home is there already or policy does not know the place or the
+    purpose.
     """
-    _check_words(settings, place, purpose)
+    purposes = [] if purpose is None else [purpose]
+    _check_words(settings, place, purposes)
     if settings.log_name == Settings(home=settings.home).log_name:
         settings = dataclasses.replace(settings, log_name=f"{LOG_NAMES}/{secrets.token_hex(6)}")
     homes.make(settings)
@@ -68,7 +100,7 @@ def found(settings: Settings, name: str, kind: OrganisationKind, place: str, pur
         write_private(settings.database_file, b"")
 
     def first(connection: Connection) -> tuple[Key, str]:
-        return office.issue(connection, office.register(connection, name, kind, place), purpose)
+        return office.issue(connection, office.register(connection, name, kind, place), purposes)
 
     with _administered(settings) as office:
         key, secret = office.database.write(first)
@@ -81,21 +113,30 @@ def organisations(settings: Settings) -> list[Organisation]:
         return office.keys.organisations(connection)
 
 
-def register(settings: Settings, name: str, kind: OrganisationKind, place: str) -> Organisation:
-    """A further organisation. Raises HomeError where policy does not know the place."""
-    _check_words(settings, place, None)
+def register(
+    settings: Settings, name: str, kind: OrganisationKind, place: str, groups: Collection[str] = ()
+) -> Organisation:
+    """A further organisation. Raises HomeError where policy does not know the place or a group."""
+    _check_words(settings, place, (), groups)
     with _administered(settings) as office:
-        return office.database.write(lambda connection: office.register(connection, name, kind, place))
+        return office.database.write(
+            lambda connection: office.register(connection, name, kind, place, groups)
+        )
 
 
-def issue(settings: Settings, organisation: Organisation, purpose: str | None) -> tuple[Key, str]:
+def issue(
+    settings: Settings, organisation: Organisation, purposes: Sequence[str], *, policy_owner: bool = False
+) -> tuple[Key, str]:
     """A further key and its secret, which nothing shows again.
 
-    Raises HomeError where policy does not know the purpose.
+    purposes: what its calls may be for; the first is for those that do not say, except with law enforcement,
+    whose every call has to. Raises HomeError where policy does not know one.
     """
-    _check_words(settings, organisation.place, purpose)
+    _check_words(settings, organisation.place, purposes)
     with _administered(settings) as office:
-        return office.database.write(lambda connection: office.issue(connection, organisation, purpose))
+        return office.database.write(
+            lambda connection: office.issue(connection, organisation, purposes, policy_owner=policy_owner)
+        )
 
 
 def issued(settings: Settings) -> list[Key]:
@@ -141,6 +182,17 @@ def newest_checkpoint(settings: Settings) -> str:
     return note
 
 
+def entry(settings: Settings, number: int) -> dict[str, Any]:
+    """One entry of the ledger as it is written, not verified. Raises LedgerError where there is none."""
+    query = sa.select(verification.raw(entries.c.body)).where(entries.c.seq == number)
+    with _snapshots(settings) as snapshots, snapshots() as connection:
+        body: bytes | None = connection.execute(query).scalar_one_or_none()
+    if body is None:
+        raise LedgerError(f"the ledger has no entry {number}")
+    written: dict[str, Any] = json.loads(bytes(body))
+    return written
+
+
 def credentials(key: Key, secret: str, region: str) -> str:
     """A key as AWS_SHARED_CREDENTIALS_FILE wants it."""
     return (
@@ -151,14 +203,17 @@ def credentials(key: Key, secret: str, region: str) -> str:
     )
 
 
-def _check_words(settings: Settings, place: str, purpose: str | None) -> None:
+def _check_words(
+    settings: Settings, place: str, purposes: Collection[str], groups: Collection[str] = ()
+) -> None:
     known = vocabulary(settings)
     if place not in known.places:
         raise HomeError(
             f"the place {place!r} is not in the vocabulary; use a code such as US-CA, DE or world"
         )
-    if purpose is not None and purpose not in known.purposes:
-        raise HomeError(f"the purpose {purpose!r} is not one of {', '.join(sorted(known.purposes))}")
+    for what, said, words in (("purpose", purposes, known.purposes), ("group", groups, known.groups)):
+        if unknown := [word for word in said if word not in words]:
+            raise HomeError(f"the {what} {unknown[0]!r} is not one of {', '.join(sorted(words))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +224,29 @@ class _Office:
     database: Database
     ledger: Ledger
 
-    def register(self, connection: Connection, name: str, kind: OrganisationKind, place: str) -> Organisation:
-        organisation = self.keys.register(connection, name, kind, place)
+    def register(
+        self,
+        connection: Connection,
+        name: str,
+        kind: OrganisationKind,
+        place: str,
+        groups: Collection[str] = (),
+    ) -> Organisation:
+        organisation = self.keys.register(connection, name, kind, place, groups)
         self._record(connection, Act.REGISTER, organisation)
         return organisation
 
     def issue(
-        self, connection: Connection, organisation: Organisation, purpose: str | None
+        self,
+        connection: Connection,
+        organisation: Organisation,
+        purposes: Sequence[str],
+        *,
+        policy_owner: bool = False,
     ) -> tuple[Key, str]:
-        key, secret = self.keys.issue(connection, organisation, purpose)
+        default = None if organisation.kind in LAW_ENFORCEMENT or not purposes else purposes[0]
+        others = set(purposes) - {default}
+        key, secret = self.keys.issue(connection, organisation, default, others, policy_owner=policy_owner)
         self._record(connection, Act.ISSUE, organisation, key)
         return key, secret
 
@@ -196,7 +265,10 @@ class _Office:
             account=organisation.account,
             kind=organisation.kind,
             place=organisation.place,
+            groups=organisation.groups,
             purpose=key.purpose if key else None,
+            purposes=key.purposes if key else (),
+            policy_owner=key is not None and key.policy_owner,
             pseudonym=self.keys.pseudonym(key.access_key_id) if key else None,
         )
         self.ledger.append(connection, entry)

@@ -7,14 +7,15 @@ import logging
 import uuid
 from contextlib import ExitStack
 
-from countenance.aws import model, sigv4
+from countenance.aws import declaration, model, sigv4
 from countenance.aws.objects import Endpoint, Folders
+from countenance.declared import NOTHING, Declared
 from countenance.errors import AwsError, UnrecognizedClient
 from countenance.galleries import Galleries
 from countenance.gate import Answer, Gate
 from countenance.keys import Keys
 from countenance.ledger.presence import Presence
-from countenance.office import database_of, ledger_of, secret_of
+from countenance.office import database_of, ledger_of, note_packs, secret_of
 from countenance.operations import Tools
 from countenance.policy import Policy
 from countenance.settings import Settings
@@ -63,15 +64,17 @@ class Service:
                 self._database, policy, ledger, tools, now, self._presence.name, settings.region
             )
             self._gate.interrupt(self._presence.alive)
+            if self._database.write(lambda connection: note_packs(connection, ledger, policy)):
+                LOG.info("packs in force: %s", ", ".join(pack.name for pack in policy.packs))
             self._presence.tidy()
             undo.pop_all()
 
-    def call(self, target: str | None, body: bytes, caller: Caller) -> Answer:
+    def call(self, target: str | None, body: bytes, caller: Caller, declared: Declared = NOTHING) -> Answer:
         """One call through the door. target: `RekognitionService.<Operation>`. body: the JSON of the wire."""
-        return self._gate.call(target, body, caller)
+        return self._gate.call(target, body, caller, declared)
 
     def answer(self, request: sigv4.Request) -> Answer:
-        """One signed request: who signed it, then `call`. The one way in for HTTP and for the shell."""
+        """One signed request: who signed it, what it declares, then `call`. HTTP and shell come in here."""
         found = {}
 
         def secret_of(access_key_id: str) -> str | None:
@@ -82,9 +85,10 @@ class Service:
 
         try:
             key = sigv4.verify(request, secret_of, now())
+            declared = declaration.read(request.headers, self._gate.policy.vocabulary)
         except AwsError as error:
             return failure(error)
-        return self.call(request.header("x-amz-target"), request.body, found[key])
+        return self.call(request.header("x-amz-target"), request.body, found[key], declared)
 
     def recognise(self, request: sigv4.Request) -> None:
         """Whether a request names a key in force, before its body is read. Raises NotAuthenticated."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import configparser
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,15 @@ def server(
     kind: OrganisationKind = OrganisationKind.INDIVIDUAL,
     place: str = "world",
     purpose: str | None = "development",
+    packs: Sequence[str] = ("base",),
 ) -> Iterator[TestServer]:
     """A new home and a server on it, for as long as the block lasts.
 
     kind, place, purpose: of the organisation that holds the first key, as `countenance init` takes them.
+    packs: the policy packs in force.
     """
     with tempfile.TemporaryDirectory(prefix="countenance-") as folder:
-        settings = Settings(home=Path(folder) / "home")
+        settings = Settings(home=Path(folder) / "home", packs=tuple(packs))
         office.found(settings, "tests", kind, place, purpose)
         running = TestServer(settings)
         try:

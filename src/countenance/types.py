@@ -279,6 +279,9 @@ class OrganisationKind(StrEnum):
     FEDERAL_LAW_ENFORCEMENT = "federal-law-enforcement"
 
 
+LAW_ENFORCEMENT = frozenset({OrganisationKind.POLICE, OrganisationKind.FEDERAL_LAW_ENFORCEMENT})
+
+
 class Action(StrEnum):
     """What a call does to people, the unit policy decides on."""
 
@@ -305,8 +308,10 @@ def told_by(action: Action) -> frozenset[Attribute]:
 class Caller:
     """Who signed the call, as the operator registered them.
 
-    account: 12 digits. key: the access key id. place: a nested place code such as "US-CA".
-    purpose: what the credential was issued for, None where it has no default.
+    account: 12 digits. key: the access key id. place: a nested place code such as "US-CA". purpose: what
+    a call is for that does not say, None where the credential has no default. purposes: what its calls may
+    be for, the default included. groups: what rules call the organisation by name for. policy_owner:
+    whether the key may open what a tag had shut.
     """
 
     account: str
@@ -315,13 +320,28 @@ class Caller:
     place: str
     purpose: str | None
     key: str
+    purposes: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    policy_owner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One rule's no. quote: the words it rests on. since: its first day, None for always."""
+
+    rule: str
+    quote: str
+    source: str
+    since: dt.date | None
+    advice: str
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What policy said. rules: ids of the rules that decided; errors: why an engine could not answer.
 
-    pack: SHA-256 (hex) over every rule, entity and schema byte in force.
+    pack: SHA-256 (hex) over every rule, entity and schema byte in force. refusals: what the rules that
+    refused rest on. missing: what they read and the call does not say: fields of Declared, and tags.
     """
 
     allowed: bool
@@ -330,6 +350,8 @@ class Decision:
     pack: str
     advice: str = ""
     source: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

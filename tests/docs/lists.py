@@ -1,4 +1,4 @@
-"""The lists of docs/ that are made from the code: every error, every operation, every model's card.
+"""The lists of docs/ that are made from the code: every error, operation, model's card and word of policy.
 
     python -m tests.docs.lists            says whether they are fresh
     python -m tests.docs.lists --write    writes them anew (`make docs`)
@@ -10,6 +10,7 @@ operation that is missing here is an error, so that no list can be written with 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import re
 import sys
@@ -18,13 +19,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from countenance import errors, server
-from countenance.aws import model, objects, sigv4
+from countenance.aws import declaration, model, objects, sigv4
+from countenance.declared import TAGS, AuthorisationKind, Declared, Listing, Venue
 from countenance.errors import AwsError, CountenanceError, FrontEnd, OperatorError
 from countenance.operations import Operation, galleries, photos, searching
 from countenance.operations.catalogue import SERVED, catalogue
+from countenance.policy import pack as packs_on_disk
+from countenance.policy.pack import Pack
 from countenance.settings import Settings
 from countenance.vision import images, yunet, zoo
 from countenance.vision.attributes import readings
+from tests.docs import world
 from tests.docs.attributes import attributes
 
 Error = TypeVar("Error", bound=CountenanceError)
@@ -111,6 +116,32 @@ NOTES: Mapping[str, str] = {
     "ListTagsForResource": "",
 }
 """What a reader of AWS's documentation should know besides."""
+
+
+SAID: Mapping[str, str] = {
+    "purpose": "What the call is for: one of the purposes that the key was made for.",
+    "place": "Where it takes effect: the organisation's own place, or one in it.",
+    "venue": "Where the camera stands or the photo was taken.",
+    "realtime": "Whether people are looked for while they are there, not in recordings.",
+    "public_space": "Whether anybody can walk into the picture.",
+    "mobile_camera": "Whether the camera moves: worn, held, driven or flown.",
+    "case": "The caller's own number for the matter.",
+    "offence": "What is investigated.",
+    "authorisation": "An authority's permission.",
+    "evidence": "What, apart from this system, points at the person, or to them being there.",
+    "listing": "Why the person is looked for.",
+    "reviewers": "Who will judge the candidates.",
+    "on_behalf_of": "Who asked for it. The call is then decided twice (below).",
+}
+"""What each header of a call tells."""
+
+MEANT: Mapping[str, str] = {
+    "countenance:origin": "Where the collection's photos come from.",
+    "countenance:basis": "On what ground it is kept.",
+    "countenance:consent": "What the people in it agreed to.",
+    "countenance:never-suspects": "Whether it holds people who were never suspected of anything.",
+}
+"""What each tag that policy reads tells."""
 
 
 def error_list() -> str:
@@ -253,8 +284,15 @@ def cards() -> str:
     return _filled("models.md", cards=_cards(), attributes=attributes())
 
 
+def policies() -> str:
+    """docs/policies.md."""
+    schema = packs_on_disk.read_schema()
+    packs = [packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs_on_disk.shipped()]
+    return _filled("policies.md", packs=_packs(packs), headers=_headers(), tags=_tags(), words=_words(packs))
+
+
 def _filled(page: str, **lists: str) -> str:
-    """A page with its lists made anew; the rest is written by hand."""
+    """A page with what stands between `<!-- name -->` and `<!-- /name -->` made anew; the rest is by hand."""
     text = (DOCS / page).read_text("utf-8")
     for name, made in lists.items():
         opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
@@ -262,6 +300,66 @@ def _filled(page: str, **lists: str) -> str:
         assert found, f"{page} has no place for {name}"
         text = f"{before}{opening}{made}\n{closing}{rest.partition(closing)[2]}"
     return text
+
+
+def _packs(packs: Iterable[Pack]) -> str:
+    """One row a pack. The days of single rules stand in their notes."""
+    rows = [
+        (
+            f"`{pack.name}`",
+            pack.about.title,
+            pack.about.place,
+            _span(pack.about.in_force_from, pack.about.in_force_until),
+            pack.about.confidence,
+            len(pack.rules),
+            len(pack.about.unread),
+        )
+        for pack in packs
+    ]
+    return _table("Pack, What it says, Place, In force, Known, Rules, Unread", rows)
+
+
+def _span(first: dt.date, until: dt.date | None) -> str:
+    return f"since {first}" if until is None else f"{first} until {until}"
+
+
+def _headers() -> str:
+    closed = {
+        "venue": _choice(Venue),
+        "listing": _choice(Listing),
+        **dict.fromkeys(("realtime", "public_space", "mobile_camera"), "`true` or `false`"),
+        **dict.fromkeys(("purpose", "place", "offence"), "a word of the packs in force"),
+        "authorisation": "`id=...; kind=...; issued-by=...; from=...; until=...`; kinds: "
+        + _choice(AuthorisationKind),
+        "reviewers": "names between commas",
+        "on_behalf_of": "`kind=...; place=...`, and perhaps `; groups=...`",
+    }
+    names = [field.name for field in dataclasses.fields(Declared)]
+    rows = [(f"`{declaration.header(name)}`", SAID[name], closed.get(name, "a text")) for name in names]
+    return _table("Header, What it says, Written", rows)
+
+
+def _tags() -> str:
+    rows = [
+        (f"`{name}`", MEANT[name], _choice(sorted(tag.words - {tag.unset})), f"`{tag.unset}`")
+        for name, tag in TAGS.items()
+    ]
+    return _table("Tag, What it says, Words, Unset", rows)
+
+
+def _words(packs: Iterable[Pack]) -> str:
+    """Purposes, offences, groups, and the places that packs add to those of base."""
+    rows = []
+    for pack in packs:
+        for kind in ("Purpose", "Offence", "Group", "Place"):
+            words = sorted(name for of, name in pack.words if of == kind and name != "any")
+            if words and (pack.name, kind) != ("base", "Place"):
+                rows.append((f"`{pack.name}`", kind.lower(), _choice(words)))
+    return _table("Pack, Kind of word, Words", rows)
+
+
+def _choice(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _table(columns: str, rows: Iterable[Iterable[object]]) -> str:
@@ -371,7 +469,15 @@ def _written(value: object) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-LISTS = {"errors.md": error_list, "coverage.md": coverage, "how-it-works.md": explained, "models.md": cards}
+LISTS = {
+    "errors.md": error_list,
+    "coverage.md": coverage,
+    "how-it-works.md": explained,
+    "models.md": cards,
+    "policies.md": policies,
+    "who-can.md": world.page,
+    "who-can.svg": world.picture,
+}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import re
@@ -20,7 +21,7 @@ import pytest
 
 from countenance import cli, server
 from countenance.operations import catalogue
-from countenance.policy import Policy
+from countenance.policy import Policy, facts
 from countenance.settings import Settings
 from countenance.testing import TestServer
 from countenance.vision import images, quality, sface, yunet, zoo
@@ -125,6 +126,18 @@ def test_figures_of_how_it_works() -> None:
     ]
     assert [sentence for sentence in said if sentence not in text] == []
     assert (server.CLERKS, yunet.MOST) == (16, 100)  # in words there
+
+
+def test_facts_of_policies() -> None:
+    """Every fact of the schema is in the page's table, and base rests on words that the page says."""
+    page = " ".join((ROOT / "docs" / "policies.md").read_text("utf-8").split())
+    records = (facts.Organisation, facts.Agent, facts.Collection, facts.Scene, facts.Grounds, facts.Audit)
+    names = {
+        field.name for record in (*records, *facts.FACTS.values()) for field in dataclasses.fields(record)
+    }
+    inside = {"org", "tags", "scene", "grounds", "audit"}
+    assert [name for name in sorted(names - inside) if f".{facts.camel(name)}`" not in page] == []
+    assert [rule.id for rule in Policy.load().rules.values() if rule.quote not in page] == []
 
 
 def _anchors(page: Path) -> set[str]:

@@ -98,7 +98,7 @@ def test_two_linked_entries_and_a_receipt_that_names_both(house: House) -> None:
     answer = house.call("DetectFaces", Image={"Bytes": picture(RED, BLUE)})
     assert len(answer.result()["FaceDetails"]) == 2
     *made, decision, outcome = house.entries()
-    assert [entry["kind"] for entry in made] == ["govern", "govern"]
+    assert [entry["act"] for entry in made] == ["register", "issue", "packs"]
     assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 2, True)
     assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 2, "answered")
     header = answer.headers["x-countenance-receipt"]

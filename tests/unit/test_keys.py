@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.engine import Connection
 
 from countenance.database import Database
 from countenance.database import keys as rows
 from countenance.errors import HomeError
-from countenance.keys import Keys, Organisation
+from countenance.keys import Key, Keys, Organisation
 from countenance.types import OrganisationKind
 
 MASTER = bytes(range(32))
@@ -43,6 +45,60 @@ def test_a_key_is_found_with_its_holder(database: Database, keys: Keys, archive:
     assert (caller.purpose, caller.key) == ("archive-research", key.access_key_id)
     assert len(archive.account) == 12
     assert archive.account.isdigit()
+
+
+def test_a_key_knows_what_it_may_be_for(database: Database, keys: Keys) -> None:
+    def make(connection: Connection) -> tuple[Key, str]:
+        thorn = keys.register(connection, "Thorn", OrganisationKind.NGO, "US", {"child-protection"})
+        return keys.issue(
+            connection, thorn, "missing-persons", ["trafficking-victims", "research"], policy_owner=True
+        )
+
+    key, _ = database.write(make)
+    with database.reading() as connection:
+        found = keys.find(connection, key.access_key_id)
+        assert keys.list(connection) == [key]
+    assert found is not None
+    assert found[0].purposes == {"missing-persons", "trafficking-victims", "research"}
+    assert found[0].purpose == "missing-persons"
+    assert found[0].groups == {"child-protection"}
+    assert found[0].policy_owner
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE keys SET policy_owner = 0",
+        "UPDATE keys SET purposes = ''",
+        'UPDATE keys SET purposes = \'["research", "mass-surveillance"]\'',
+        "UPDATE organisations SET groups = ''",
+    ],
+)
+def test_what_a_key_is_for_is_in_its_seal(database: Database, keys: Keys, change: str) -> None:
+    def make(connection: Connection) -> tuple[Key, str]:
+        thorn = keys.register(connection, "Thorn", OrganisationKind.NGO, "US", {"child-protection"})
+        return keys.issue(connection, thorn, None, ["research"], policy_owner=True)
+
+    key, _ = database.write(make)
+    database.write(lambda c: c.exec_driver_sql(change))
+    with database.reading() as connection:
+        assert keys.find(connection, key.access_key_id) is None
+
+
+def test_a_key_sealed_before_there_were_groups_and_purposes_opens(
+    database: Database, keys: Keys, archive: Organisation
+) -> None:
+    """Its seal names key, account, kind, place and purpose, and no more."""
+    key, secret = database.write(lambda c: keys.issue(c, archive, "research"))
+    old = AESGCM(keys._derive(MASTER, "api-key-secrets"))
+    holder = [key.access_key_id, archive.account, "archive", "DE", "research"]
+    sealed = bytes(12) + old.encrypt(bytes(12), secret.encode(), json.dumps(holder).encode())
+    database.write(lambda c: c.execute(rows.update().values(secret=sealed)))
+    with database.reading() as connection:
+        found = keys.find(connection, key.access_key_id)
+    assert found is not None
+    assert found[0].purposes == {"research"}
+    assert found[1] == secret
 
 
 def test_a_revoked_key_is_nobodys(database: Database, keys: Keys, archive: Organisation) -> None:
@@ -80,6 +136,11 @@ def test_the_database_alone_opens_nothing(
         "UPDATE keys SET secret = x''",
         "UPDATE keys SET secret = 'text'",
         "UPDATE keys SET secret = 7",
+        "UPDATE keys SET policy_owner = 1",
+        "UPDATE keys SET purposes = '[\"general\"]'",
+        "UPDATE keys SET purposes = x'00'",
+        "UPDATE organisations SET groups = '[\"child-protection\"]'",
+        "UPDATE organisations SET groups = 'nonsense'",
     ],
 )
 def test_a_key_whose_holder_was_changed_in_the_database_is_nobodys(

@@ -20,6 +20,7 @@ COMMANDS = {
     "index": "bulk:index",
     "reindex": "renewal:reindex",
     "ledger": "home:ledger",
+    "policy": "policy:policy",
     "models": "weights:models",
     "bench": "bench:bench",
     "backup": "snapshot:backup",

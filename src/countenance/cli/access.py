@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import sys
 from collections.abc import Collection
@@ -17,7 +18,7 @@ from countenance.cli import terminal
 from countenance.errors import HomeError
 from countenance.keys import Key, Organisation
 from countenance.settings import Settings, write_private
-from countenance.types import OrganisationKind
+from countenance.types import LAW_ENFORCEMENT, OrganisationKind
 
 KINDS = {
     OrganisationKind.INDIVIDUAL: "a person, for themselves",
@@ -32,8 +33,6 @@ KINDS = {
     OrganisationKind.FEDERAL_LAW_ENFORCEMENT: "a national law-enforcement agency",
 }
 """What the kinds mean. Policy decides by them, and the operator's word for one goes into the record."""
-
-LAW_ENFORCEMENT = frozenset({OrganisationKind.POLICE, OrganisationKind.FEDERAL_LAW_ENFORCEMENT})
 
 PLACE, PURPOSE = "world", "general"
 """Where nothing is said: no place in particular, no purpose in particular."""
@@ -65,19 +64,22 @@ def interactive() -> bool:
 
 def holder(
     settings: Settings, name: str | None, kind: str | None, place: str | None, purpose: str | None
-) -> Holder:
-    """The flags, and for what they leave open the answers of who sits at the terminal, or defaults."""
-    known = office.vocabulary(settings)
+) -> tuple[Settings, Holder]:
+    """The flags, and for what they leave open the answers of who sits at the terminal, or defaults; and the
+    settings with the packs that are usual in the place."""
     ask = interactive()
     if name is None:
         name = _prompt("Name of the organisation", "me") if ask else "me"
     if kind is None:
         kind = _choice("Kind", KINDS, OrganisationKind.INDIVIDUAL) if ask else OrganisationKind.INDIVIDUAL
     if place is None:
-        place = _word("Place, a code such as DE, US-CA, EU or world", known.places, PLACE) if ask else PLACE
+        known = office.places() if ask else ()
+        place = _word("Place, a code such as DE, US-CA, EU or world", known, PLACE) if ask else PLACE
+    packs = tuple(dict.fromkeys((*office.usual_packs(place), *settings.packs)))
+    settings = dataclasses.replace(settings, packs=packs)
     if purpose is None:
-        purpose = _purpose(OrganisationKind(kind), known.purposes, ask=ask)
-    return Holder(name, OrganisationKind(kind), place, purpose)
+        purpose = _purpose(OrganisationKind(kind), office.vocabulary(settings).purposes, ask=ask)
+    return settings, Holder(name, OrganisationKind(kind), place, purpose)
 
 
 def _purpose(kind: OrganisationKind, words: Collection[str], *, ask: bool) -> str | None:
@@ -116,17 +118,35 @@ def keys() -> None:
 @click.option("--organisation", metavar="NAME", help="Who holds the key. A new name needs --kind.")
 @kind_option
 @place_option
-@purpose_option
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="WORD",
+    help="What rules call a new organisation by name for, such as child-protection. May be repeated.",
+)
+@click.option(
+    "--purpose",
+    "purposes",
+    multiple=True,
+    metavar="WORD",
+    help="What its calls may be for. May be repeated: the first is for calls that do not say, except with "
+    "law enforcement, whose every call has to.",
+)
+@click.option("--policy-owner", is_flag=True, help="The key may also open what a collection's tags had shut.")
 @click.option(
     "--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the key to a new file, mode 0600."
 )
 @terminal.json_option
 def create(
+    *,
     home: Path,
     organisation: str | None,
     kind: str | None,
     place: str | None,
-    purpose: str | None,
+    groups: tuple[str, ...],
+    purposes: tuple[str, ...],
+    policy_owner: bool,
     save: Path | None,
     as_json: bool,
 ) -> None:
@@ -134,10 +154,10 @@ def create(
     settings = homes.load(home)
     if save and save.exists():
         raise HomeError(f"{save} exists; name a new file, or move that one away")
-    who = _organisation(settings, organisation, kind, place)
-    if purpose is None:
-        purpose = _purpose(who.kind, (), ask=False)
-    key, secret = office.issue(settings, who, purpose)
+    who = _organisation(settings, organisation, kind, place, groups)
+    default = _purpose(who.kind, (), ask=False)
+    purposes = purposes or (() if default is None else (default,))
+    key, secret = office.issue(settings, who, purposes, policy_owner=policy_owner)
     block = office.credentials(key, secret, settings.region)
     if save:
         write_private(save, block.encode())
@@ -148,7 +168,7 @@ def create(
         click.echo(block, nl=False)
     if not save:
         click.echo("# This secret is not shown again.", err=True)
-    warn_without_purpose(purpose)
+    warn_without_purpose(key)
 
 
 @keys.command("list")
@@ -176,8 +196,14 @@ def revoke(access_key_id: str, home: Path) -> None:
     click.echo(f"Revoked {access_key_id}.")
 
 
-def warn_without_purpose(purpose: str | None) -> None:
-    if purpose is None:
+def warn_without_purpose(key: Key) -> None:
+    if key.purpose is None and key.purposes:
+        click.echo(
+            f"Every call of this key has to say what it is for, {' or '.join(sorted(key.purposes))}, in the "
+            "signed header x-countenance-purpose (countenance.client.declare adds it to boto3).",
+            err=True,
+        )
+    elif key.purpose is None:
         click.echo(
             "This key has no purpose, so policy refuses its calls. "
             "`countenance keys create --purpose WORD` makes one that has.",
@@ -193,13 +219,18 @@ def facts(key: Key) -> dict[str, Any]:
         "organisation": key.organisation.name,
         "kind": key.organisation.kind.value,
         "place": key.organisation.place,
+        "groups": sorted(key.organisation.groups),
         "purpose": key.purpose,
+        "purposes": sorted(key.purposes),
+        "policy_owner": key.policy_owner,
         "created": _time(key.created),
         "revoked": _time(key.revoked),
     }
 
 
-def _organisation(settings: Settings, name: str | None, kind: str | None, place: str | None) -> Organisation:
+def _organisation(
+    settings: Settings, name: str | None, kind: str | None, place: str | None, groups: tuple[str, ...]
+) -> Organisation:
     """The organisation of that name, the only one where none is named, or a new one."""
     known = office.organisations(settings)
     if name is None:
@@ -208,15 +239,16 @@ def _organisation(settings: Settings, name: str | None, kind: str | None, place:
         name = known[0].name
     for each in known:
         if each.name == name:
-            if (kind or each.kind) != each.kind or (place or each.place) != each.place:
+            same = (kind or each.kind) == each.kind and (place or each.place) == each.place
+            if not same or (groups and set(groups) != each.groups):
                 raise HomeError(
                     f"{name!r} is registered here as {each.kind} in {each.place}, and that stays; "
-                    "leave out --kind and --place, or give another name"
+                    "leave out --kind, --place and --group, or give another name"
                 )
             return each
     if kind is None:
         raise HomeError(f"{name!r} is new here: say what it is with --kind, and where with --place")
-    return office.register(settings, name, OrganisationKind(kind), place or PLACE)
+    return office.register(settings, name, OrganisationKind(kind), place or PLACE, groups)
 
 
 def _time(seconds: float | None) -> str | None:

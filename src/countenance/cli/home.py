@@ -29,6 +29,14 @@ LOG = logging.getLogger("countenance")
 @access.place_option
 @access.purpose_option
 @click.option(
+    "--pack",
+    "packs",
+    multiple=True,
+    metavar="NAME",
+    help="A policy pack beside those that are usual in the place: a name, or the whole path of a folder. "
+    "May be repeated.",
+)
+@click.option(
     "--commercial-only",
     is_flag=True,
     help="Load only models whose licence and training labels leave commercial use open.",
@@ -39,21 +47,29 @@ def init(
     kind: str | None,
     place: str | None,
     purpose: str | None,
+    packs: tuple[str, ...],
     commercial_only: bool,
 ) -> None:
     """Make a home: database, ledger, keys. Asks what no option says; without a terminal takes defaults."""
-    settings = Settings(home=home, commercial_only=commercial_only)
+    settings = Settings(home=home, packs=packs, commercial_only=commercial_only)
     if (home / homes.FILE).exists():
         raise HomeError(f"{home} is a Countenance home already; `countenance serve` starts it")
     if home.exists() and any(home.iterdir()):
         raise HomeError(f"{home} is not empty; give a new folder with --home")
-    holder = access.holder(settings, name, kind, place, purpose)
+    settings, holder = access.holder(settings, name, kind, place, purpose)
     key = office.found(settings, holder.name, holder.kind, holder.place, holder.purpose)
     click.echo(f"Made a home in {home}")
     click.echo(f"  for      {holder.name}: {holder.kind}, {holder.place}, {holder.purpose or 'no purpose'}")
     click.echo(f"  account  {key.organisation.account}")
     click.echo(f"  key      {key.access_key_id}, in {settings.credentials}")
-    access.warn_without_purpose(holder.purpose)
+    click.echo(f"  packs    {', '.join(settings.packs)}")
+    access.warn_without_purpose(key)
+    if holder.place == access.PLACE:
+        click.echo(
+            "No law is in force here, because the place is world: base and three vendors' promises decide. "
+            "A home made with --place CODE has the laws of that place as well.",
+            err=True,
+        )
     where = "" if home == terminal.DEFAULT_HOME else f" --home {shlex.quote(str(home))}"
     click.echo(
         f"""

@@ -20,7 +20,15 @@ from countenance.database import checkpoints, entries, nodes
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint, verification
 from countenance.ledger.checkpoint import Checkpoint
-from countenance.ledger.entry import Act, Result, canonical, decision_entry, govern_entry, outcome_entry
+from countenance.ledger.entry import (
+    Act,
+    Result,
+    canonical,
+    decision_entry,
+    govern_entry,
+    outcome_entry,
+    packs_entry,
+)
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash, peaks
 from countenance.ledger.verification import Progress, Snapshots, Verified, raw
 
@@ -34,6 +42,7 @@ __all__ = [
     "decision_entry",
     "govern_entry",
     "outcome_entry",
+    "packs_entry",
 ]
 
 KEPT_EVERY = 1000

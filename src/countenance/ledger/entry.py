@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import rfc8785
 
+from countenance.declared import NOTHING, Change, Declared
 from countenance.types import Action, Attribute, Caller, Decision, OrganisationKind
 
 VERSION = 1
@@ -31,11 +32,12 @@ class Result(StrEnum):
 
 
 class Act(StrEnum):
-    """What the operator did about who may call."""
+    """What the operator did about who may call, and by which rules."""
 
     REGISTER = "register"
     ISSUE = "issue"
     REVOKE = "revoke"
+    PACKS = "packs"
 
 
 def canonical(entry: Mapping[str, object]) -> bytes:
@@ -71,13 +73,19 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
     size: int | None = None,
     threshold: float | None = None,
     attributes: Collection[Attribute] = (),
+    declared: Declared = NOTHING,
+    defaults: Sequence[str] = (),
+    changed: Sequence[Change] = (),
+    refusal: str = "",
 ) -> Entry:
     """What was asked and what policy said, before any work is done.
 
     request: the request id. pseudonym: what the ledger calls the key. counter: the key's calls so far,
     so that one left out shows. collection, size: its CollectionId and number of faces.
-    threshold: similarity in percent, after defaults. attributes: what was asked about each face. What is
-    None or empty is left out.
+    threshold: similarity in percent, after defaults. attributes: what was asked about each face. declared:
+    what the call said of itself. defaults: what it left to one, and a rule in force reads. changed: the tags
+    it sets anew, each with the word before and after. refusal: why not, as JSON. What is None or empty is
+    left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -102,7 +110,28 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
         entry["threshold"] = f"{threshold:.4f}"
     if attributes:
         entry["attributes"] = [attribute.value for attribute in sorted(attributes)]
-    return entry
+    further: Entry = {
+        **_said(declared),
+        "defaults": list(defaults),
+        "tags": [list(change) for change in changed],
+        "refusal": refusal,
+    }
+    return entry | {name: value for name, value in further.items() if value not in ("", [])}
+
+
+def _said(declared: Declared) -> Entry:
+    """What a call said, but of a case, an authorisation, evidence and reviewers only that it named them:
+    they are other people's business."""
+    plain = ("venue", "realtime", "public_space", "mobile_camera", "offence", "listing")
+    named = ("case", "authorisation", "evidence", "reviewers")
+    said: Entry = {name: value for name in plain if (value := getattr(declared, name)) is not None}
+    said |= {name: "given" for name in named if getattr(declared, name)}
+    if declared.place is not None:
+        said["called_from"] = declared.place
+    if declared.on_behalf_of is not None:
+        who = declared.on_behalf_of
+        said["requester"] = [who.kind.value, who.place, *sorted(who.groups)]
+    return said
 
 
 def outcome_entry(
@@ -135,19 +164,23 @@ def outcome_entry(
     return entry
 
 
-def govern_entry(
+def govern_entry(  # noqa: PLR0913 - each is one line of the entry
     *,
     now: dt.datetime,
     act: Act,
     account: str,
     kind: OrganisationKind,
     place: str,
+    groups: Collection[str] = (),
     purpose: str | None = None,
+    purposes: Collection[str] = (),
+    policy_owner: bool = False,
     pseudonym: str | None = None,
 ) -> Entry:
     """An organisation was registered, or a key of its was issued or revoked.
 
-    purpose: what the key was issued for. pseudonym: what the ledger calls the key. What is None is left out.
+    purpose: the key's default. purposes: what it may be for, where that is more. pseudonym: what the ledger
+    calls the key. What is None, empty or false is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -158,8 +191,35 @@ def govern_entry(
         "organisation_kind": kind.value,
         "place": place,
     }
-    told = {"purpose": purpose, "caller": pseudonym}
-    return entry | {name: value for name, value in told.items() if value is not None}
+    told: Entry = {
+        "groups": sorted(groups),
+        "purpose": purpose or "",
+        "purposes": sorted(set(purposes) - {purpose}),
+        "policy_owner": policy_owner,
+        "caller": pseudonym or "",
+    }
+    return entry | {name: value for name, value in told.items() if value}
+
+
+def packs_entry(
+    *, now: dt.datetime, digest: str, packs: Sequence[str], before: tuple[str, Sequence[str]] | None = None
+) -> Entry:
+    """Other packs are in force from here on.
+
+    digest: as in every decision's `pack`. packs: their names. before: the same of those until now, None at a
+    home's first start.
+    """
+    entry: Entry = {
+        "v": VERSION,
+        "kind": "govern",
+        "time": timestamp(now),
+        "act": Act.PACKS.value,
+        "pack": digest,
+        "packs": list(packs),
+    }
+    if before is not None:
+        entry |= {"pack_before": before[0], "packs_before": list(before[1])}
+    return entry
 
 
 def bucket(similarity: float) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.aws.objects import Objects
 from countenance.database import Database
+from countenance.declared import NOTHING, Declared
 from countenance.galleries import Galleries
 from countenance.keys import Keys
 from countenance.types import EMPTY, Action, Attribute, Caller, Gallery
@@ -42,6 +43,7 @@ class Call:
 
     request: decoded by the service model, defaults filled in. gallery: the caller's collection the
     call names, as it stood when policy was asked; None where the call names none or it is missing.
+    declared: what the call says of itself.
     """
 
     operation: str
@@ -50,6 +52,7 @@ class Call:
     region: str
     now: dt.datetime
     gallery: Gallery | None
+    declared: Declared = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,20 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from countenance.declared import TAG, TAGS, changes
 from countenance.errors import (
     InvalidParameter,
     ResourceAlreadyExists,
     ResourceNotFound,
     ServiceQuotaExceeded,
+    Throttling,
 )
 from countenance.galleries import store
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always, pages, render
 from countenance.types import Action, Caller, Gallery
 from countenance.vision.calibration import ADULTS
 
-SUBJECTS = "countenance:subjects"
+SUBJECTS = f"{TAG}subjects"
 """The tag that names the population whose calibration a collection's Similarity uses."""
 
 MOST_TAGS = 200
@@ -111,6 +113,7 @@ def tag_resource(call: Call, tools: Tools) -> Commit:
         gallery = still(connection, call)
         if len({*gallery.tags, *added}) > MOST_TAGS:
             raise ServiceQuotaExceeded(f"a collection carries at most {MOST_TAGS} tags")
+        _check_unchanged(call, gallery)
         store.tag(connection, gallery.number, added)
         return Done({})
 
@@ -122,7 +125,9 @@ def untag_resource(call: Call, tools: Tools) -> Commit:
     names: Iterable[str] = call.request["TagKeys"]
 
     def write(connection: Connection) -> Done:
-        store.untag(connection, still(connection, call).number, names)
+        gallery = still(connection, call)
+        _check_unchanged(call, gallery)
+        store.untag(connection, gallery.number, names)
         return Done({})
 
     return Commit(write)
@@ -133,10 +138,19 @@ def list_tags(call: Call, tools: Tools) -> Done:
 
 
 def _check_tags(tools: Tools, tagged: Mapping[str, str]) -> None:
-    subjects = tagged.get(SUBJECTS)
-    known = tools.vision.populations
-    if subjects is not None and subjects not in known:
-        raise InvalidParameter(detail=f"the tag {SUBJECTS} must be one of {', '.join(known)}")
+    """Raises InvalidParameter for a name that begins as ours do and is none, or a word that is none."""
+    known = {name: sorted(tag.words) for name, tag in TAGS.items()} | {SUBJECTS: tools.vision.populations}
+    for name, value in tagged.items():
+        if name.startswith(TAG) and name not in known:
+            raise InvalidParameter(detail=f"there is no tag {name[:128]}; known are {', '.join(known)}")
+        if name in known and value not in known[name]:
+            raise InvalidParameter(detail=f"the tag {name} must be one of {', '.join(known[name])}")
+
+
+def _check_unchanged(call: Call, gallery: Gallery) -> None:
+    """What a change of tags opens was judged by the tags of then. Raises Throttling: a client asks again."""
+    if changes(present(call).tags, gallery.tags):
+        raise Throttling(detail="the collection's tags changed meanwhile")
 
 
 def _named(request: Request) -> str:

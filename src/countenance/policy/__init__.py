@@ -1,60 +1,85 @@
 """Facts of a call in, Decision out. Rules are Cedar files in packs; this folder alone knows the engine.
 
 A call is refused unless a rule permits it and none forbids it. Whatever goes wrong on the way, an
-engine error, a word outside the vocabulary, a rule that cannot be evaluated, is a refusal too.
+engine error, a word outside the vocabulary, a rule that cannot be evaluated, is a refusal too. A ban
+follows the requester: what is asked on somebody's behalf is decided once for the caller and once as if
+that body called itself, and only what both may do is done.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import cedarpy
 
+from countenance.declared import Declared
 from countenance.errors import PolicyError
+from countenance.policy import cases
 from countenance.policy import pack as packs_on_disk
-from countenance.policy.pack import NAMESPACE, Pack
-from countenance.types import EMPTY, Action, Attribute, Caller, Decision, OrganisationKind, told_by
+from countenance.policy.cases import Case, Expect
+from countenance.policy.facts import (
+    FACTS,
+    Agent,
+    Asked,
+    Audit,
+    Collection,
+    Group,
+    Org,
+    Organisation,
+    Place,
+    Question,
+    Telling,
+    cedar,
+    defaults,
+    missing,
+    question,
+    uid,
+)
+from countenance.policy.pack import Pack
+from countenance.policy.rule import CLOSED, Rule
+from countenance.types import Action, Attribute, Caller, Decision, Refusal
+
+__all__ = [
+    "BASE",
+    "FACTS",
+    "Asked",
+    "Audit",
+    "Collection",
+    "Org",
+    "Pack",
+    "Policy",
+    "Question",
+    "Rule",
+    "defaults",
+    "question",
+    "usual",
+]
 
 BASE = "base"
 
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """What policy may know of a collection. owner: the account that holds it."""
-
-    owner: str
-    tags: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+PLEDGES = ("amazon-2020", "microsoft-2020", "ibm-2020")
+"""What three vendors promised in June 2020. They bind nobody but their issuers; here they hold by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known when one action of a call is decided.
+def usual(place: str) -> tuple[str, ...]:
+    """The packs a new home begins with: base, the pledges, and every law whose place contains the home's.
 
-    purpose: what the call is for, None where neither key nor call says. collection: None where the call
-    concerns none. threshold: similarity in percent [0, 100], after defaults; None where nothing is compared.
-    attributes: what `describe` or `infer` would tell of a face; none for other actions.
-    Raises ValueError where `now` has no time zone.
+    What permits more than base is never among them: it is enabled by name. Raises PolicyError.
     """
-
-    now: dt.datetime
-    caller: Caller
-    purpose: str | None
-    action: Action
-    operation: str
-    collection: Collection | None = None
-    threshold: float | None = None
-    attributes: frozenset[Attribute] = frozenset()
-
-    def __post_init__(self) -> None:
-        if self.now.tzinfo is None:
-            raise ValueError("policy needs to know the time zone of now")
+    everything = Policy.read(packs_on_disk.shipped())
+    laws = [
+        pack.name
+        for pack in everything.packs
+        if pack.about.place != "world"
+        and not pack.about.grants
+        and everything.within(place, pack.about.place)
+    ]
+    return (BASE, *PLEDGES, *(name for name in laws if name not in PLEDGES))
 
 
 class Policy:
@@ -65,11 +90,13 @@ class Policy:
         self.packs = tuple(packs)
         self.digest = packs_on_disk.digest(packs)
         self.rules = {rule.id: rule for pack in packs for rule in pack.rules}
-        self.purposes = packs_on_disk.vocabulary(packs, "Purpose")
-        self.places = packs_on_disk.vocabulary(packs, "Place")
+        self.vocabulary: Mapping[str, frozenset[str]] = {
+            kind: packs_on_disk.vocabulary(packs, kind) for kind in CLOSED
+        }
+        self.reads = frozenset(path for rule in self.rules.values() for path in rule.reads)
         self._schema = schema
         try:
-            self._policies = cedarpy.PolicySet.from_str("\n".join(pack.text for pack in packs))
+            self._policies = _by_action("\n".join(pack.text for pack in packs), self.rules)
             # Always with the schema: entities made without it lose the action groups, and forbids on a
             # group then match nothing, silently.
             self._store = cedarpy.Entities.from_json_str(
@@ -79,8 +106,9 @@ class Policy:
             raise PolicyError(
                 f"the packs {[pack.name for pack in packs]} do not go together: {error}"
             ) from error
+        self._around = packs_on_disk.around(packs)  # only now: the engine has refused circles
         # Callers come back: the handle for one caller and one collection is worth keeping.
-        self._entities = lru_cache(maxsize=256)(self._entities_for)
+        self._entities = lru_cache(maxsize=256)(self._with)
 
     @classmethod
     def load(cls, packs: Sequence[str | Path] = (BASE,)) -> Policy:
@@ -88,89 +116,155 @@ class Policy:
 
         Raises PolicyError naming the file and rule that is wrong, or the test that fails.
         """
-        schema = packs_on_disk.read_schema()
-        policy = cls([packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs], schema)
+        policy = cls.read(packs)
         policy.check()
         return policy
 
-    def decide(self, facts: Facts) -> Decision:
-        """Decide one action. About 0.1 ms (docs/decisions/0004-cedar-decides.md)."""
-        if strange := self._strange(facts):
-            return self._refused(errors=strange, advice=f"{strange[0].capitalize()}.")
-        try:
-            answer = cedarpy.is_authorized(
-                _request(facts), self._policies, self._entities(*_who_and_what(facts)), self._schema
-            )
-        except ValueError as error:
-            return self._unanswered([str(error)])
-        return self._judge(facts, answer)
+    @classmethod
+    def read(cls, packs: Sequence[str | Path]) -> Policy:
+        """The same without running the packs' tests: to look at, not to decide by. Raises PolicyError."""
+        schema = packs_on_disk.read_schema()
+        return cls([packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs], schema)
 
-    def decide_all(self, calls: Sequence[Facts]) -> Decision:
+    @property
+    def purposes(self) -> frozenset[str]:
+        return self.vocabulary["Purpose"]
+
+    @property
+    def places(self) -> frozenset[str]:
+        return self.vocabulary["Place"]
+
+    @property
+    def groups(self) -> frozenset[str]:
+        return self.vocabulary["Group"]
+
+    def decide(self, asked: Question) -> Decision:
+        """Decide one action, for the caller and for whom it is asked. About 0.1 ms each
+        (docs/decisions/0004-cedar-decides.md)."""
+        if asked.requester is None:
+            return self._decide(asked)
+        who = asked.requester
+        as_them = dataclasses.replace(asked.caller, kind=who.kind, place=who.place, groups=who.groups)
+        theirs = self._decide(dataclasses.replace(asked, caller=as_them))
+        theirs = dataclasses.replace(
+            theirs, advice=f"On behalf of {who.kind} in {who.place}: {theirs.advice}"
+        )
+        return self._all_of([self._decide(asked), theirs])
+
+    def within(self, place: str, other: str) -> bool:
+        """Whether a place is another or lies in it."""
+        return other in self._around.get(place, ())
+
+    def beyond(self, caller: Caller, declared: Declared) -> Decision | None:
+        """The refusal of a call that declares what its key is not for; None where it does not."""
+        purpose, place = declared.purpose, declared.place
+        errors = []
+        if purpose is not None and purpose not in caller.purposes:
+            errors.append(f"this key was not issued for the purpose {purpose!r}")
+        if place is not None and not self.within(place, caller.place):
+            errors.append(f"the place {place!r} is not in {caller.place!r}, where this key's organisation is")
+        if not errors:
+            return None
+        return self._refused(errors=tuple(errors), advice=" ".join(map(_sentence, errors)))
+
+    def decide_all(self, questions: Sequence[Question]) -> Decision:
         """Decide a call by all its actions: allowed if each is, refused with the first refusal's words."""
-        decisions = [self.decide(facts) for facts in calls]
+        decisions = [self.decide(asked) for asked in questions]
         if not decisions:
             return self._unanswered(["a call without an action cannot be decided"])
+        decision = self._all_of(decisions)
+        left_out = "" if decision.allowed else self._left_out(questions, decisions)
+        return dataclasses.replace(decision, advice=" ".join(filter(None, (decision.advice, left_out))))
+
+    def _all_of(self, decisions: Sequence[Decision]) -> Decision:
+        """Allowed if each is; else what the refusals say."""
         refusals = [decision for decision in decisions if not decision.allowed]
         telling = refusals or decisions
-        advice = " ".join(filter(None, (telling[0].advice, self._left_out(calls, decisions))))
         return Decision(
             allowed=not refusals,
             rules=tuple(sorted({rule for decision in telling for rule in decision.rules})),
-            errors=tuple(error for decision in telling for error in decision.errors),
+            errors=tuple(dict.fromkeys(error for decision in telling for error in decision.errors)),
             pack=self.digest,
-            advice=advice,
-            source=telling[0].source,
+            advice=refusals[0].advice if refusals else "",
+            source=refusals[0].source if refusals else "",
+            refusals=tuple(dict.fromkeys(each for refusal in refusals for each in refusal.refusals)),
+            missing=tuple(dict.fromkeys(name for refusal in refusals for name in refusal.missing)),
         )
 
-    def _left_out(self, calls: Sequence[Facts], decisions: Sequence[Decision]) -> str:
+    def _decide(self, asked: Question) -> Decision:
+        if strange := self._strange(asked):
+            unsaid = () if asked.facts.purpose else ("purpose",)
+            return self._refused(errors=strange, advice=_sentence(strange[0]), missing=unsaid)
+        try:
+            answer = cedarpy.is_authorized(
+                _request(asked), self._policies[asked.action], self._entities(_met(asked)), self._schema
+            )
+        except ValueError as error:
+            return self._unanswered([str(error)])
+        return self._judge(asked, answer)
+
+    def _left_out(self, questions: Sequence[Question], decisions: Sequence[Decision]) -> str:
         """Which attributes to leave out for the call to be permitted, if that is all it takes."""
-        refused = [facts for facts, said in zip(calls, decisions, strict=True) if not said.allowed]
-        if not all(facts.attributes for facts in refused):
-            return ""
-        names = [
-            attribute
-            for facts in refused
-            for attribute in sorted(facts.attributes)
-            if not self.decide(dataclasses.replace(facts, attributes=frozenset({attribute}))).allowed
-        ]
+        refused = [asked for asked, said in zip(questions, decisions, strict=True) if not said.allowed]
+        names = []
+        for asked in refused:
+            if not (isinstance(asked.facts, Telling) and asked.facts.attributes):
+                return ""
+            names += [one for one in sorted(asked.facts.attributes) if not self._tells(asked, one)]
         return f"Leave out {', '.join(names)}: name the attributes you want instead of ALL." if names else ""
+
+    def _tells(self, asked: Question, one: Attribute) -> bool:
+        """Whether the call would be allowed if it asked for this attribute alone."""
+        facts = dataclasses.replace(asked.facts, attributes=frozenset({one}))  # type: ignore[call-arg]
+        return self.decide(dataclasses.replace(asked, facts=facts)).allowed
 
     def check(self) -> None:
         """Run each pack's own tests, on that pack and base alone. Raises PolicyError on the first failure."""
-        base = [pack for pack in self.packs if pack.name == BASE]
+        found = [pack for pack in self.packs if pack.name == BASE]
+        base = found or [packs_on_disk.read(packs_on_disk.folder_of(BASE), self._schema)]
         for pack in self.packs:
-            beside = base if pack.name != BASE else []
-            alone = self if len(self.packs) == len(beside) + 1 else Policy([*beside, pack], self._schema)
-            for case in packs_on_disk.cases(pack):
-                alone._run(pack, case)  # noqa: SLF001 - another Policy
+            beside = [] if pack in base else [pack]
+            # Base must know the pack's words, or it would refuse its places and groups as unheard of.
+            words = [dataclasses.replace(each, text="", rules=()) for each in beside]
+            alone, ordinary = (Policy([*base, *more], self._schema) for more in (beside, words))
+            for case in cases.read(pack):
+                alone.run(case, ordinary)
 
-    def _run(self, pack: Pack, case: dict[str, Any]) -> None:
-        where = f"{pack.folder / 'tests.toml'}: {case.get('name', 'a case without a name')!r}"
-        try:
-            calls, allowed, rules = _calls(case)
-        except (KeyError, TypeError, ValueError) as error:
-            raise PolicyError(f"{where}: {type(error).__name__}: {error}") from error
-        for facts in calls:
-            decision = self.decide(facts)
-            if (decision.allowed, set(decision.rules)) != (allowed, rules):
-                wanted, got = (("allow" if yes else "deny") for yes in (allowed, decision.allowed))
+    def run(self, case: Case, base: Policy) -> None:
+        """Raises PolicyError where this policy decides a case otherwise than it says. base: what "no-effect"
+        is compared with."""
+        for asked in case.questions:
+            decision = self.decide(asked)
+            if case.expect is Expect.NO_EFFECT:
+                without = base.decide(asked)
+                wanted, rules = without.allowed, set(without.rules)
+            else:
+                wanted, rules = case.expect is Expect.ALLOW, set(case.rules)
+            if (decision.allowed, set(decision.rules)) != (wanted, rules):
+                expected, got = (("allow" if yes else "deny") for yes in (wanted, decision.allowed))
                 raise PolicyError(
-                    f"{where}: {facts.action}: expected {wanted} by {sorted(rules)}, "
+                    f"{case.where}: {asked.action}: expected {expected} by {sorted(rules)}, "
                     f"got {got} by {list(decision.rules)} {list(decision.errors)}"
                 )
 
-    def _strange(self, facts: Facts) -> tuple[str, ...]:
+    def _strange(self, asked: Question) -> tuple[str, ...]:
         """Words no rule can know. To Cedar an unknown id is one in no group: it would escape every ban."""
-        strange = []
-        if facts.purpose is None:
-            strange.append("no purpose is declared, and this key has no default one")
-        elif facts.purpose not in self.purposes:
-            strange.append(f"the purpose {facts.purpose!r} is not in the vocabulary")
-        if facts.caller.place not in self.places:
-            strange.append(f"the place {facts.caller.place!r} is not in the vocabulary")
+        facts, caller = asked.facts, asked.caller
+        used = {("Place", facts.place), ("Place", caller.place), *(("Group", name) for name in caller.groups)}
+        if facts.purpose:
+            used.add(("Purpose", facts.purpose))
+        if facts.grounds.offence is not None:
+            used.add(("Offence", facts.grounds.offence))
+        strange = [
+            f"the {kind.lower()} {word!r} is not in the vocabulary"
+            for kind, word in sorted(used)
+            if word not in self.vocabulary[kind]
+        ]
+        if not facts.purpose:
+            strange.insert(0, "no purpose is declared, and this key has no default one")
         return tuple(strange)
 
-    def _judge(self, facts: Facts, answer: cedarpy.AuthzResult) -> Decision:
+    def _judge(self, asked: Question, answer: cedarpy.AuthzResult) -> Decision:
         """Only Allow without an error is allowed: Cedar skips a forbid that errors and still says Allow."""
         if answer.diagnostics.errors or answer.decision is cedarpy.Decision.NoDecision:
             return self._unanswered(answer.diagnostics.errors or ["the request does not fit the schema"])
@@ -178,26 +272,34 @@ class Policy:
         if answer.decision is cedarpy.Decision.Allow:
             return Decision(allowed=True, rules=rules, errors=(), pack=self.digest)
         if not rules:
-            return self._unpermitted(facts)
+            return self._unpermitted(asked)
         forbids = [self.rules[rule] for rule in rules]
         return self._refused(
             rules=rules,
-            advice=" ".join(rule.advice for rule in forbids),
+            advice=" ".join(dict.fromkeys(rule.advice for rule in forbids)),
             source="; ".join(dict.fromkeys(rule.source for rule in forbids)),
+            refusals=tuple(
+                Refusal(rule.id, rule.quote, rule.source, rule.effective, rule.advice) for rule in forbids
+            ),
+            missing=missing(asked, {path for rule in forbids for path in rule.reads}),
         )
 
-    def _unpermitted(self, facts: Facts) -> Decision:
+    def _unpermitted(self, asked: Question) -> Decision:
         """No rule spoke. Name what was asked, and the rule that comes nearest to permitting it."""
+        own = asked.collection is None or asked.collection.owner == asked.caller.account
         advice = (
-            f"No rule permits {facts.action} to {facts.caller.kind} for {facts.purpose}"
-            f"{'' if _own(facts) else ' in a collection of another organisation'}. "
+            f"No rule permits {asked.action} to {asked.caller.kind} for {asked.facts.purpose}"
+            f"{'' if own else ' in a collection of another organisation'}. "
             "A pack that grants it by name would have to be in force."
         )
-        near = [r for r in self.rules.values() if r.permits and (not r.actions or facts.action in r.actions)]
+        near = [r for r in self.rules.values() if r.permits and (not r.actions or asked.action in r.actions)]
         if not near:
             return self._refused(advice=advice)
+        told = "; ".join(f"{rule.id}: {rule.advice}" for rule in near)
         return self._refused(
-            advice=f"{advice} The nearest rule is {near[0].id}: {near[0].advice}", source=near[0].source
+            advice=f"{advice} The nearest rule{' is' if len(near) == 1 else 's are'} {told}",
+            source="; ".join(dict.fromkeys(rule.source for rule in near)),
+            missing=missing(asked, {path for rule in near for path in rule.reads}),
         )
 
     def _unanswered(self, errors: Sequence[str]) -> Decision:
@@ -205,104 +307,61 @@ class Policy:
             errors=tuple(errors), advice="Policy could not answer, and what it cannot answer is refused."
         )
 
-    def _refused(
-        self, rules: tuple[str, ...] = (), errors: tuple[str, ...] = (), advice: str = "", source: str = ""
-    ) -> Decision:
-        return Decision(
-            allowed=False, rules=rules, errors=errors, pack=self.digest, advice=advice, source=source
-        )
+    def _refused(self, **words: Any) -> Decision:
+        return Decision(**{"allowed": False, "rules": (), "errors": (), "pack": self.digest, **words})
 
-    def _entities_for(
-        self, caller: Caller, owner: str | None, tags: tuple[tuple[str, str], ...]
-    ) -> cedarpy.Entities:
-        org, seat = _uid("Org", caller.account), _uid("Place", caller.place)
-        met = [
-            {
-                "uid": org,
-                "attrs": {"kind": _ref("OrgKind", caller.kind), "seat": {"__entity": seat}},
-                "parents": [],
-            },
-            {"uid": _uid("Agent", caller.key), "attrs": {"org": {"__entity": org}}, "parents": [org]},
-        ]
-        if owner is not None:
-            called = {"uid": _uid(*_COLLECTION), "attrs": {"owner": _ref("Org", owner)}, "parents": []}
-            met.append({**called, "tags": dict(tags)})
-        return self._store.with_added_json_str(json.dumps(met), self._schema)
+    def _with(self, met: str) -> cedarpy.Entities:
+        return self._store.with_added_json_str(met, self._schema)
 
 
 _COLLECTION = ("Collection", "called")
 _SERVICE = ("Service", "countenance")
 
 
-def _uid(kind: str, name: str) -> dict[str, str]:
-    return {"type": NAMESPACE + kind, "id": name}
+def _by_action(text: str, rules: Mapping[str, Rule]) -> dict[Action, cedarpy.PolicySet]:
+    """The rules that may speak of each action: the engine looks at every one it is handed.
+
+    A rule is left out only where its scope names actions, all of them plain ones, and not this one.
+    """
+    written = json.loads(cedarpy.policies_to_json_str(text))
+    plain = {action.value for action in Action}
+
+    def speaks(tree: dict[str, Any], action: Action) -> bool:
+        named = rules[tree["annotations"]["id"]].actions
+        return not named or action in named or not named <= plain
+
+    def policies(action: Action) -> cedarpy.PolicySet:
+        trees = {place: tree for place, tree in written["staticPolicies"].items() if speaks(tree, action)}
+        return cedarpy.PolicySet.from_json_str(json.dumps({**written, "staticPolicies": trees}))
+
+    return {action: policies(action) for action in Action}
 
 
-def _ref(kind: str, name: str) -> dict[str, dict[str, str]]:
-    return {"__entity": _uid(kind, name)}
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
-def _own(facts: Facts) -> bool:
-    return facts.collection is None or facts.collection.owner == facts.caller.account
-
-
-def _who_and_what(facts: Facts) -> tuple[Caller, str | None, tuple[tuple[str, str], ...]]:
-    if facts.collection is None:
-        return facts.caller, None, ()
-    return facts.caller, facts.collection.owner, tuple(sorted(facts.collection.tags.items()))
-
-
-def _request(facts: Facts) -> dict[str, Any]:
-    context: dict[str, Any] = {
-        "now": _extension("datetime", f"{facts.now.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}Z"),
-        "operation": facts.operation,
-        "place": _ref("Place", facts.caller.place),
-        "purpose": _ref("Purpose", facts.purpose or ""),
-        "attributes": [_ref("Attribute", name) for name in sorted(facts.attributes)],
-    }
-    if facts.threshold is not None:
-        context["threshold"] = _extension("decimal", f"{facts.threshold:.4f}")
-    return {
-        "principal": _uid("Agent", facts.caller.key),
-        "action": _uid("Action", facts.action),
-        "resource": _uid(*(_SERVICE if facts.collection is None else _COLLECTION)),
-        "context": context,
-    }
-
-
-def _extension(function: str, argument: str) -> dict[str, dict[str, str]]:
-    return {"__extn": {"fn": function, "arg": argument}}
-
-
-_OWN, _OTHER = "000000000001", "000000000002"
-
-
-def _calls(case: dict[str, Any]) -> tuple[list[Facts], bool, set[str]]:
-    """A pack's test as facts, one for each action, with the answer and the deciding rules it expects."""
-    asked = dict(case)
-    asked.pop("name")
-    owner = {"own": _OWN, "other": _OTHER, "none": None}[asked.pop("collection", "own")]
-    tags = asked.pop("tags", {})
-    kind = OrganisationKind(asked.pop("kind"))
-    purpose = asked.pop("purpose", None)
-    caller = Caller(_OWN, "a test", kind, asked.pop("place"), purpose, "a key")
-    now = asked.pop("now")
-    allowed = {"allow": True, "deny": False}[asked.pop("expect")]
-    rules = set(asked.pop("rules"))
-    attributes = frozenset(Attribute(name) for name in asked.pop("attributes", []))
-    calls = [
-        Facts(
-            now=dt.datetime.combine(now, dt.time(12), dt.UTC),
-            caller=caller,
-            purpose=purpose,
-            action=Action(action),
-            operation=asked.get("operation", ""),
-            collection=None if owner is None else Collection(owner, tags),
-            threshold=asked.get("threshold"),
-            attributes=attributes & told_by(Action(action)),
-        )
-        for action in asked.pop("actions")
+def _met(asked: Question) -> str:
+    """Who calls and what is called, as the engine's JSON."""
+    caller, collection = asked.caller, asked.collection
+    org, seat = uid("Org", caller.account), Place(caller.place)
+    groups = frozenset(Group(name) for name in caller.groups)
+    holder = Organisation(kind=caller.kind, seat=seat, groups=groups)
+    agent = Agent(org=Org(caller.account), policy_owner=caller.policy_owner)
+    met = [
+        {"uid": org, "attrs": cedar(holder), "parents": []},
+        {"uid": uid("Agent", caller.key), "attrs": cedar(agent), "parents": [org]},
     ]
-    if left := asked.keys() - {"operation", "threshold"}:
-        raise ValueError(f"a case has no {sorted(left)}")
-    return calls, allowed, rules
+    if collection is not None:
+        called = {"uid": uid(*_COLLECTION), "attrs": cedar(collection), "parents": []}
+        met.append({**called, "tags": dict(collection.tags)})
+    return json.dumps(met)
+
+
+def _request(asked: Question) -> dict[str, object]:
+    return {
+        "principal": uid("Agent", asked.caller.key),
+        "action": uid("Action", asked.action),
+        "resource": uid(*(_SERVICE if asked.collection is None else _COLLECTION)),
+        "context": cedar(asked.facts),
+    }

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from countenance.client import declare
 from countenance.testing import TestServer
 from tests.unit.cli.conftest import Shell
 
@@ -61,14 +62,40 @@ def test_a_new_organisation_says_what_it_is(shell: Shell, home: Path) -> None:
 
 
 def test_a_police_key_detects_but_does_not_search(shell: Shell, running: TestServer, tmp_path: Path) -> None:
-    shell(
+    told = shell(
         *("keys", "create", "--home", running.home, "--organisation", "county", "--kind", "police"),
         *("--place", "US-CA", "--purpose", "law-enforcement", "--save", tmp_path / "key"),
-    )
+    ).output
+    assert "Every call of this key has to say what it is for, law-enforcement" in told
     client = running.client(credentials=tmp_path / "key")
+    with pytest.raises(ClientError, match="No purpose is declared"):
+        client.create_collection(CollectionId="suspects")
+    declare(client, purpose="law-enforcement")
     client.create_collection(CollectionId="suspects")
     with pytest.raises(ClientError, match="AccessDeniedException"):
         client.search_faces(CollectionId="suspects", FaceId="00000000-0000-4000-8000-000000000000")
+
+
+def test_a_key_says_what_it_may_be_for(shell: Shell, home: Path) -> None:
+    made = ("keys", "create", "--home", home, "--organisation", "Thorn")
+    words = ("--purpose", "missing-persons", "--purpose", "trafficking-victims", "--policy-owner")
+    shell(*made, "--kind", "ngo", "--place", "US", "--group", "child-protection", *words)
+    newest = json.loads(shell("keys", "list", "--home", home, "--json").stdout)[-1]
+    assert newest["purpose"] == "missing-persons"
+    assert newest["purposes"] == ["missing-persons", "trafficking-victims"]
+    assert newest["groups"] == ["child-protection"]
+    assert newest["policy_owner"] is True
+    with closing(sqlite3.connect(home / "countenance.db")) as database:
+        bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM entries ORDER BY seq")]
+    registered, issued = bodies[-2:]
+    assert registered["groups"] == issued["groups"] == ["child-protection"]
+    assert (issued["purpose"], issued["purposes"]) == ("missing-persons", ["trafficking-victims"])
+    assert issued["policy_owner"] is True
+    assert "policy_owner" not in bodies[1]
+    assert "is registered here as ngo" in shell(*made, "--group", "any", code=1).output
+    told = shell(*made[:-1], "Other", "--kind", "ngo", "--group", "nobody", code=1).output
+    assert "the group 'nobody' is not one of child-protection" in told
+    assert "the purpose 'mischief' is not one of" in shell(*made, "--purpose", "mischief", code=1).output
 
 
 def test_nothing_is_made_where_the_file_exists(shell: Shell, home: Path, tmp_path: Path) -> None:

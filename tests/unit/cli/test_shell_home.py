@@ -53,6 +53,24 @@ def test_without_a_terminal_init_takes_defaults_and_says_what_comes_next(
     tomllib.loads((home / "settings.toml").read_text())
 
 
+def test_a_new_home_has_the_laws_of_its_place(shell: Shell, tmp_path: Path) -> None:
+    told = shell("init", "--home", tmp_path / "sf", "--place", "US-CA-SF").output
+    packs = settings.load(tmp_path / "sf").packs
+    assert packs[:4] == ("base", "amazon-2020", "microsoft-2020", "ibm-2020")
+    assert {"us-ca-sf", "us-ca-ab1215"} <= set(packs)
+    assert not {"us-md", "eu-ai-act", "microsoft-2022-attributes"} & set(packs)
+    assert "No law is in force here" not in told
+    more = ("--pack", "microsoft-2022-attributes", "--pack", "base")
+    told = shell("init", "--home", tmp_path / "world", *more).output
+    packs = settings.load(tmp_path / "world").packs
+    assert packs == ("base", "amazon-2020", "microsoft-2020", "ibm-2020", "microsoft-2022-attributes")
+    assert "No law is in force here, because the place is world" in told
+    assert "eu-ai-act" in shell("init", "--home", tmp_path / "de", "--place", "DE").output
+    assert (
+        "there is no pack 'nine'" in shell("init", "--home", tmp_path / "x", "--pack", "nine", code=1).output
+    )
+
+
 def test_init_makes_no_home_twice_nor_among_other_things(shell: Shell, home: Path, tmp_path: Path) -> None:
     assert "is a Countenance home already" in shell("init", "--home", home, code=1).output
     (tmp_path / "documents").mkdir()
@@ -178,7 +196,7 @@ def test_a_record_cut_back_is_seen_by_who_kept_a_checkpoint(shell: Shell, home: 
     (home / "countenance.db").write_bytes(before)
     shell("ledger", "verify", "--home", home)
     told = shell("ledger", "verify", "--home", home, "--checkpoint", tmp_path / "note", code=1).output
-    assert "entry 2 is bad: entries 2 to 3 are gone" in told
+    assert "entry 2 is bad: entries 2 to 4 are gone" in told
 
 
 def test_each_home_s_ledger_has_a_name_of_its_own(shell: Shell, home: Path, tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Any
 
 import cedarpy
 import pytest
 
+from countenance.declared import Declared
 from countenance.errors import PolicyError
-from countenance.policy import Collection, Facts, Policy
+from countenance.policy import Asked, Collection, Org, Policy, Question, question
 from countenance.policy.pack import folder_of, read, read_schema
 from countenance.types import Action, Caller, OrganisationKind
+from tests.unit.policy.packs import ABOUT
 
 GROUPED = """namespace T {
   entity Kind enum ["police", "business"];
@@ -51,18 +54,24 @@ def request(purpose: str | None = "surveillance") -> dict[str, object]:
     return {**ends, "context": context}
 
 
-def asked(**changes: str) -> Facts:
-    given = {"kind": "business", "place": "US-CA", "purpose": "photo-library", **changes}
+def asked(**changes: Any) -> Question:
+    given = {"kind": "business", "place": "US-CA", "purpose": "photo-library", "threshold": 80.0, **changes}
     caller = Caller("1" * 12, "", OrganisationKind(given["kind"]), given["place"], None, "AKID")
     now = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
-    return Facts(now, caller, given["purpose"], Action.IDENTIFY, "SearchFaces", Collection("1" * 12))
+    return question(
+        Action.IDENTIFY,
+        caller,
+        Declared(purpose=given["purpose"]),
+        Asked(now=now, operation="SearchFaces", threshold=given["threshold"]),
+        Collection(owner=Org("1" * 12)),
+    )
 
 
 def pack(folder: Path, rule: str, tests: str = "") -> Path:
     folder.mkdir(parents=True)
-    notes = '@source("a test") @advice("None.") @effective("2026-01-01")'
+    notes = '@source("a test") @quote("Nobody.") @advice("None.") @effective("always")'
     (folder / "rules.cedar").write_text(rule.replace("@@", notes), "utf-8")
-    (folder / "pack.toml").write_text("", "utf-8")
+    (folder / "pack.toml").write_text(ABOUT, "utf-8")
     (folder / "entities.json").write_text("[]", "utf-8")
     (folder / "tests.toml").write_text(tests, "utf-8")
     return folder
@@ -102,8 +111,8 @@ def test_2_a_forbid_that_errors_is_skipped(tmp_path: Path) -> None:
 
     # Strict validation refuses the unguarded attribute before it is ever asked ...
     unguarded = """@id("t/forbid") @@ forbid (principal, action, resource)
-        when { context.threshold == decimal("1.0") };"""
-    with pytest.raises(PolicyError, match=r"t/forbid.*threshold"):
+        when { context.grounds.case == "none" };"""
+    with pytest.raises(PolicyError, match=r"t/forbid.*case"):
         Policy.load(["base", pack(tmp_path / "unguarded", unguarded, CASE)])
     # ... and what validation cannot see, an overflow, is a refusal with the error in it.
     overflow = """@id("t/forbid") @@ forbid (principal, action, resource)
@@ -124,9 +133,7 @@ def test_3_a_request_that_does_not_fit_is_no_decision() -> None:
     assert answer.decision is cedarpy.Decision.NoDecision
 
     policy = Policy.load()
-    facts = asked()
-    object.__setattr__(facts, "threshold", 1e30)  # past what Cedar's decimal holds
-    decision = policy.decide(facts)
+    decision = policy.decide(asked(threshold=1e30))  # past what Cedar's decimal holds
     assert not decision.allowed
     assert decision.errors
 
@@ -155,9 +162,9 @@ def test_5_a_misspelt_enum_is_refused_only_with_the_schema() -> None:
     with pytest.raises(ValueError, match="does not conform to the schema"):
         cedarpy.Entities.from_json_str(entities("sheriff"), SCHEMA)
 
-    facts = asked()
-    object.__setattr__(facts.caller, "kind", "sheriff")
-    decision = Policy.load().decide(facts)
+    question = asked()
+    object.__setattr__(question.caller, "kind", "sheriff")
+    decision = Policy.load().decide(question)
     assert not decision.allowed
     assert "does not conform" in decision.errors[0]
 

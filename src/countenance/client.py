@@ -1,0 +1,67 @@
+"""What a boto3 user adds, and no more: one line that says what a client's calls are for.
+
+    rekognition = boto3.client("rekognition", endpoint_url=...)
+    countenance.client.declare(rekognition, purpose="missing-persons", case="2026-117")
+
+Every later call of that client carries it as signed `x-countenance-*` headers, tries again included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from countenance.aws import declaration
+from countenance.declared import Authorisation, Declared, Listing, Requester, Venue
+
+_EVENT, _NAME = "before-sign.rekognition", "countenance-declare"
+
+
+def declare(  # noqa: PLR0913 - each is one thing a call may say
+    client: Any,
+    *,
+    purpose: str | None = None,
+    place: str | None = None,
+    venue: str | None = None,
+    realtime: bool | None = None,
+    public_space: bool | None = None,
+    mobile_camera: bool | None = None,
+    case: str | None = None,
+    offence: str | None = None,
+    authorisation: Authorisation | None = None,
+    evidence: str | None = None,
+    listing: str | None = None,
+    reviewers: Collection[str] = (),
+    on_behalf_of: Requester | None = None,
+) -> None:
+    """Have every later call of a boto3 client say this of itself, instead of what it was told to before.
+
+    What is left out is not said: then the key's own purpose and place hold. Raises ValueError for a text
+    that no header can hold.
+    """
+    headers = declaration.write(
+        Declared(
+            purpose=purpose,
+            place=place,
+            venue=None if venue is None else Venue(venue),
+            realtime=realtime,
+            public_space=public_space,
+            mobile_camera=mobile_camera,
+            case=case,
+            offence=offence,
+            authorisation=authorisation,
+            evidence=evidence,
+            listing=None if listing is None else Listing(listing),
+            reviewers=frozenset(reviewers),
+            on_behalf_of=on_behalf_of,
+        )
+    )
+
+    def say(request: Any, **_: Any) -> None:
+        for name in [name for name in request.headers if name.lower().startswith(declaration.PREFIX)]:
+            del request.headers[name]
+        for name, value in headers.items():
+            request.headers[name] = value
+
+    client.meta.events.unregister(_EVENT, unique_id=_NAME)
+    client.meta.events.register(_EVENT, say, unique_id=_NAME)

@@ -1,0 +1,227 @@
+"""What a call says of itself and what a collection's tags say of it: closed words, and the nouns they make.
+
+Policy believes them as far as it believes whoever signed, and the ledger records that they were said.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from countenance.types import OrganisationKind
+
+TAG = "countenance:"
+"""What the names of the tags begin with that policy reads."""
+
+
+class Origin(StrEnum):
+    """Where a collection's photos come from."""
+
+    UNSTATED = "unstated"
+    ENROLMENT = "enrolment"
+    LICENSED = "licensed"
+    MISSING_PERSONS = "missing-persons"
+    PUBLIC_RECORDS = "public-records"
+    IDENTITY_DOCUMENTS = "identity-documents"
+    CUSTODY_IMAGES = "custody-images"
+    WEB_SCRAPE = "web-scrape"
+    CCTV_BULK = "cctv-bulk"
+
+
+class Basis(StrEnum):
+    """On what ground a collection is kept."""
+
+    UNSTATED = "unstated"
+    EXPLICIT_CONSENT = "explicit-consent"
+    VITAL_INTERESTS = "vital-interests"
+    LEGAL_CLAIMS = "legal-claims"
+    PUBLIC_INTEREST = "public-interest"
+    RESEARCH = "research"
+    LAW = "law"
+
+
+class Consent(StrEnum):
+    """What the people in a collection agreed to."""
+
+    UNSTATED = "unstated"
+    NONE = "none"
+    INFORMED = "informed"
+    WRITTEN = "written"
+
+
+class Venue(StrEnum):
+    """Where a camera stands or a photo was taken."""
+
+    UNSTATED = "unstated"
+    PRIVATE = "private"
+    WORKPLACE = "workplace"
+    SCHOOL = "school"
+    PUBLIC_ACCOMMODATION = "public-accommodation"
+    STREET = "street"
+    EVENT = "event"
+    BORDER = "border"
+    ONLINE = "online"
+
+
+class Listing(StrEnum):
+    """Why somebody is on a watchlist."""
+
+    WANTED_ON_WARRANT = "wanted-on-warrant"
+    SUSPECT_OF_LISTED_OFFENCE = "suspect-of-listed-offence"
+    MISSING = "missing"
+    VULNERABLE = "vulnerable"
+    VICTIM = "victim"
+    OTHER = "other"
+
+
+class AuthorisationKind(StrEnum):
+    """Whose permission it is."""
+
+    WARRANT = "warrant"
+    COURT_ORDER = "court-order"
+    JUDICIAL = "judicial"
+    INDEPENDENT_ADMINISTRATIVE = "independent-administrative"
+    EXIGENT = "exigent"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """An authority's permission, as the caller states it. Both times have a zone."""
+
+    id: str
+    kind: AuthorisationKind
+    issued_by: str
+    valid_from: dt.datetime
+    valid_until: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """On whose behalf a call is made: what policy would know of that body if it called itself."""
+
+    kind: OrganisationKind
+    place: str
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a call says of itself. None, or empty, where it says nothing.
+
+    purpose: one of those the key is for. place: within the organisation's own. evidence: what, apart from
+    this system, points at the person. reviewers: who will judge the candidates.
+    """
+
+    purpose: str | None = None
+    place: str | None = None
+    venue: Venue | None = None
+    realtime: bool | None = None
+    public_space: bool | None = None
+    mobile_camera: bool | None = None
+    case: str | None = None
+    offence: str | None = None
+    authorisation: Authorisation | None = None
+    evidence: str | None = None
+    listing: Listing | None = None
+    reviewers: frozenset[str] = frozenset()
+    on_behalf_of: Requester | None = None
+
+    @property
+    def two_reviewers(self) -> bool:
+        """Whether two different people will judge them, which no rule can count for itself."""
+        return len(self.reviewers) > 1
+
+
+NOTHING = Declared()
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag that policy reads.
+
+    tiers: its words, from those that shut most to those that open most. unset: the word that holds while the
+    tag is not set.
+    """
+
+    tiers: tuple[frozenset[str], ...]
+    unset: str
+
+    @property
+    def words(self) -> frozenset[str]:
+        return frozenset().union(*self.tiers)
+
+    def holds(self, tags: Mapping[str, str], name: str) -> str:
+        """The word that holds. One that is none, from a time when any was taken, says nothing."""
+        said = tags.get(name, self.unset)
+        return said if said in self.words else self.unset
+
+    def opens(self, before: str, after: str) -> bool:
+        """Whether a change could open what was shut: another word that is not of a narrower tier."""
+        return before != after and self._tier(after) >= self._tier(before)
+
+    def _tier(self, word: str) -> int:
+        return next(number for number, tier in enumerate(self.tiers) if word in tier)
+
+
+_NOTHING_SAID = frozenset({"unstated"})
+
+TAGS: Mapping[str, Tag] = MappingProxyType(
+    {
+        f"{TAG}origin": Tag(
+            (
+                frozenset({Origin.WEB_SCRAPE, Origin.CCTV_BULK}),  # what laws forbid by name
+                _NOTHING_SAID,
+                frozenset(Origin) - {Origin.WEB_SCRAPE, Origin.CCTV_BULK} - _NOTHING_SAID,
+            ),
+            "unstated",
+        ),
+        f"{TAG}basis": Tag((_NOTHING_SAID, frozenset(Basis) - _NOTHING_SAID), "unstated"),
+        f"{TAG}consent": Tag(
+            (
+                frozenset({Consent.NONE}),
+                _NOTHING_SAID,
+                frozenset({Consent.INFORMED}),
+                frozenset({Consent.WRITTEN}),
+            ),
+            "unstated",
+        ),
+        f"{TAG}never-suspects": Tag((frozenset({"true"}), frozenset({"false"})), "false"),
+    }
+)
+"""Which change of a tag opens something. Whoever owns a collection may always shut more."""
+
+
+class Change(NamedTuple):
+    """A tag that policy reads, and the words that held before and hold after a call."""
+
+    tag: str
+    before: str
+    after: str
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:
+    words = (Change(name, tag.holds(before, name), tag.holds(after, name)) for name, tag in TAGS.items())
+    return tuple(change for change in words if change.before != change.after)
+
+
+def widens(changed: Iterable[Change]) -> bool:
+    return any(TAGS[each.tag].opens(each.before, each.after) for each in changed)
+
+
+class Stated(NamedTuple):
+    """What a collection's tags say of it."""
+
+    origin: Origin
+    basis: Basis
+    consent: Consent
+    never_suspects: bool
+
+
+def stated(tags: Mapping[str, str]) -> Stated:
+    """Reads a collection's tags."""
+    origin, basis, consent, never_suspects = (tag.holds(tags, name) for name, tag in TAGS.items())
+    return Stated(Origin(origin), Basis(basis), Consent(consent), never_suspects == "true")

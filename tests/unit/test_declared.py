@@ -1,0 +1,65 @@
+"""Which change of a tag opens what was shut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countenance.declared import TAGS, Basis, Consent, Origin, changes, stated, widens
+
+words = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(sorted(tag.words)) for name, tag in TAGS.items()}
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "opens"),
+    [
+        ("origin", None, "web-scrape", False),
+        ("origin", None, "unstated", False),
+        ("origin", None, "licensed", True),
+        ("origin", "web-scrape", None, True),
+        ("origin", "web-scrape", "cctv-bulk", True),  # of one tier, and another word
+        ("origin", "licensed", "custody-images", True),
+        ("origin", "licensed", None, False),
+        ("basis", None, "law", True),
+        ("basis", "law", "research", True),
+        ("basis", "law", None, False),
+        ("consent", "written", "informed", False),
+        ("consent", "informed", "written", True),
+        ("consent", None, "none", False),
+        ("consent", "none", None, True),
+        ("never-suspects", None, "true", False),
+        ("never-suspects", "true", None, True),
+        ("never-suspects", None, "false", False),
+        ("subjects", "adults", "children", False),  # which scale is used is no rule's matter
+        ("colour", "red", "blue", False),
+    ],
+)
+def test_a_change_that_could_open_something_widens(
+    name: str, before: str | None, after: str | None, opens: bool
+) -> None:
+    then, now = ({} if word is None else {f"countenance:{name}": word} for word in (before, after))
+    assert widens(changes(then, now)) is opens
+
+
+def test_the_tags_have_the_words_of_the_schema() -> None:
+    assert TAGS["countenance:origin"].words == set(Origin)
+    assert TAGS["countenance:basis"].words == set(Basis)
+    assert TAGS["countenance:consent"].words == set(Consent)
+    for tag in TAGS.values():
+        assert sum(len(tier) for tier in tag.tiers) == len(tag.words)
+
+
+@given(words, words)
+def test_there_is_no_way_round_by_narrowing(before: dict[str, str], after: dict[str, str]) -> None:
+    """What opens something cannot be undone by what shuts, and the other way about."""
+    forth, back = changes(before, after), changes(after, before)
+    if forth:
+        assert widens(forth) or widens(back)
+    assert not widens(changes(before, before))
+
+
+def test_a_word_of_an_older_home_says_nothing() -> None:
+    assert stated({"countenance:origin": "opt-in", "countenance:never-suspects": "maybe"}) == stated({})
