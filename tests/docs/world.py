@@ -42,22 +42,26 @@ ALWAYS_SINCE = dt.date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Row:
-    """A rule in one place. who: the kinds it refuses anything. place: the widest where it does."""
+    """A rule in one place. who: the kinds it refuses anything. place: the widest where it does. work_only:
+    whether it binds others than law enforcement only for its purposes."""
 
     place: str
     rule: Rule
     who: frozenset[str]
     barrier: Barrier
     confidence: str
+    work_only: bool
 
     @property
     def whom(self) -> str:
-        if self.who == {kind.value for kind in OrganisationKind}:
+        everybody = {kind.value for kind in OrganisationKind}
+        if self.work_only and self.who == everybody:
+            return "law enforcement, and whoever does its work"
+        if self.who == everybody:
             return "everybody"
+        if self.who == everybody - {*LAW, "public-agency"}:
+            return "private bodies"
         others = sorted(self.who - LAW.keys())
-        if len(others) > 3:
-            spared = sorted({kind.value for kind in OrganisationKind} - self.who)
-            return f"all but {', '.join(spared)}"
         return ", ".join([*(name for kind, name in LAW.items() if kind in self.who), *others])
 
     @property
@@ -84,7 +88,10 @@ def rows(action: Action) -> tuple[Row, ...]:
             kind = next(one for one in (*LAW, *sorted(who)) if one in who)
             barrier = atlas.barrier(rule.id, (action,), kind=kind, seat=place, place=place)
             assert barrier is not None
-            found.append(Row(place, rule, who, barrier, known[rule.id]))
+            other = next((one for one in sorted(who) if one not in LAW), kind)
+            beside = atlas.barrier(rule.id, (action,), kind=other, seat=place, place=place)
+            work_only = beside is not None and beside.purposes == ("law-enforcement",) != barrier.purposes
+            found.append(Row(place, rule, who, barrier, known[rule.id], work_only))
     order = list(NAMES)
     return tuple(
         sorted(found, key=lambda row: (order.index(row.place), str(row.rule.effective), row.rule.id))
@@ -157,7 +164,7 @@ def _advice(some: Sequence[Row]) -> str:
 
 
 FIRST, LAST = 2019, 2029
-LEFT, RIGHT, TOP = 168, 984, 118
+LEFT, RIGHT, TOP = 168, 984, 130
 LANE, BAR, GAP = 21, 16, 11
 
 INK, FAINT, PAPER = "#1d2733", "#dfe4ea", "#ffffff"
@@ -173,7 +180,7 @@ COLOURS = {
 def _group(row: Row) -> str:
     if row.who <= {"police"}:
         return "police"
-    if row.who <= set(LAW):
+    if row.who <= set(LAW) or row.work_only or row.barrier.purposes == ("law-enforcement",):
         return "law enforcement"
     if row.who <= {*LAW, "public-agency"}:
         return "public bodies"
@@ -201,6 +208,7 @@ def picture() -> str:
         f'<rect x="{_x(read_on)}" y="{TOP - 8}" width="{RIGHT - _x(read_on):g}" '
         f'height="{bottom - TOP + 8}" fill="#f5f7f9"/>',
         *_years(bottom),
+        _line(_x(read_on), TOP - 8, _x(read_on), bottom, colour=INK, dash="3 3"),
     ]
     before = ""
     for row, y in lanes:
@@ -210,7 +218,6 @@ def picture() -> str:
             parts.append(_words(16, y + 12.5, NAMES[row.place], size=13, weight=600))
         before = row.place
         parts += _bar(row, y)
-    parts.append(_line(_x(read_on), TOP - 8, _x(read_on), bottom, colour=INK, dash="3 3"))
     parts.append(_words(_x(read_on), bottom + 16, f"as read on {read_on}", size=11, anchor="middle"))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -233,15 +240,15 @@ def _legend() -> Iterator[str]:
         yield f'<rect x="{x}" y="48" width="22" height="12" rx="3" fill="{colour}"/>'
         yield _words(x + 28, 58.5, name, size=12)
         x += 54 + 7 * len(name)
-    x += 18
-    yield f'<rect x="{x}" y="48" width="22" height="12" rx="3" fill="{INK}"/>'
-    yield _words(x + 28, 58.5, "all of them", size=12)
-    x += 116
+    x = 16
+    yield f'<rect x="{x}" y="70" width="22" height="12" rx="3" fill="{INK}"/>'
+    yield _words(x + 28, 80.5, "all such searches", size=12)
+    x += 173
     yield (
-        f'<rect x="{x + 0.75}" y="48.75" width="20.5" height="10.5" rx="3" fill="{INK}" fill-opacity="0.12" '
+        f'<rect x="{x + 0.75}" y="70.75" width="20.5" height="10.5" rx="3" fill="{INK}" fill-opacity="0.12" '
         f'stroke="{INK}" stroke-width="1.5"/>'
     )
-    yield _words(x + 28, 58.5, "some: it depends on what the call is like, or states", size=12)
+    yield _words(x + 28, 80.5, "some: it depends on what the call is like, or on what it states", size=12)
 
 
 def _years(bottom: int) -> Iterator[str]:
@@ -260,12 +267,13 @@ def _bar(row: Row, y: int) -> Iterator[str]:
     end = min(_x(row.rule.until), RIGHT) if row.rule.until else RIGHT
     inset, look = 0.0, f'fill="{colour}"'
     if not row.barrier.always:
-        inset, look = 0.75, f'fill="{colour}" fill-opacity="0.12" stroke="{colour}" stroke-width="1.5"'
+        inset, look = 0.75, f'fill="{_pale(colour)}" stroke="{colour}" stroke-width="1.5"'
     yield (
         f'<rect x="{start + inset:g}" y="{y + inset:g}" width="{end - start - 2 * inset:g}" '
         f'height="{BAR - 2 * inset:g}" rx="3" {look}/>'
     )
-    label, room = f"{row.rule.id}: {row.whom}", end - start - 12
+    purposes = "" if row.purposes == "anything" else f", for {row.purposes}"
+    label, room = f"{row.rule.id}: {row.whom}{purposes}", end - start - 12
     size = 11
     length = 5.7 * len(label)
     if length <= room:
@@ -278,12 +286,19 @@ def _bar(row: Row, y: int) -> Iterator[str]:
         yield _words(start - 6, y + 12, label, size=size, colour=colour, anchor="end", weight=500)
 
 
+def _pale(colour: str) -> str:
+    """An eighth of a colour on white. Not a transparent one: lines behind it would cross its words."""
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{255 - (255 - part) // 8:02x}" for part in parts)
+
+
 def _words(
     x: float, y: float, text: str, *, size: int, colour: str = INK, weight: int = 400, anchor: str = "start"
 ) -> str:
+    halo = f' stroke="{PAPER}" stroke-width="4" paint-order="stroke"' if anchor == "end" else ""
     return (
         f'<text x="{x:g}" y="{y:g}" font-size="{size}" font-weight="{weight}" fill="{colour}" '
-        f'text-anchor="{anchor}">{escape(text)}</text>'
+        f'text-anchor="{anchor}"{halo}>{escape(text)}</text>'
     )
 
 
