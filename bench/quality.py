@@ -1,6 +1,6 @@
 """How many faces of a folder of photos each level of QualityFilter passes, and why it refuses the others.
 
-    python bench/quality.py --photos FOLDER [--photos FOLDER ...] [--most 100]
+python bench/quality.py --photos FOLDER [--photos FOLDER ...] [--most 100]
 """
 
 from __future__ import annotations

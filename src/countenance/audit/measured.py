@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from countenance.audit.bench import Cell, Table
 from countenance.audit.faces import Looker
 from countenance.audit.metrics import Estimate, Rate
 from countenance.types import Attribute
+from countenance.vision import Vision
 from countenance.vision.attributes import Attributes
 
 KEPT: Final = Path(str(resources.files("countenance.vision").joinpath("measured.json")))
@@ -114,15 +116,29 @@ def _groups(about: Sequence[Table]) -> Iterator[tuple[Cell, ...]]:
                     yield Attribute.GENDER, "utkface", f"right, {race} {sex}", asked, rate, met
 
 
-def write(figures: Sequence[Table], looker: Looker) -> None:
-    """Keep the tables beside the cards, with the digests of the weights that they are of."""
-    describer = looker.describer
-    cards = [looker.vision.detector.card, looker.vision.landmarker.card]
+def stood_for(vision: Vision, describer: Attributes) -> dict[str, list[str]]:
+    """What figures are of: the digests of the weights, by card, and of each attribute's own card."""
+    cards = [vision.detector.card, vision.landmarker.card]
     cards += [net.card for net in describer.nets.values()]
     cards += [head.card for head in describer.heads.values()]
+    weights = {card.id: [file.sha256[:12] for file in card.files] for card in cards}
+    curves = {
+        name: [hashlib.sha256(repr(each.meaning).encode()).hexdigest()[:12]]
+        for name, each in describer.readings.items()
+    }
+    return weights | {name.value: digest for name, digest in curves.items()}
+
+
+def of() -> dict[str, list[str]]:
+    """What the figures that this version ships are of, as `stood_for` says it."""
+    return dict(json.loads(KEPT.read_text("utf-8"))["of"])
+
+
+def write(figures: Sequence[Table], looker: Looker) -> None:
+    """Keep the tables beside the cards, with the digests of what they are of."""
     kept = {
         "command": COMMAND,
-        "weights": {card.id: [file.sha256[:12] for file in card.files] for card in cards},
+        "of": stood_for(looker.vision, looker.describer),
         "tables": [
             {
                 "about": table.about,

@@ -82,6 +82,11 @@ class Reading:
     smallest: float = 0.0
     labels: str = ""
 
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """What turns signals into answers: a change of it makes figures measured before it stale."""
+        return (self.nets, self.points, self.kinds, self.bias, self.sharpness, self.told_from, self.smallest)
+
 
 class Attributes:
     """A Describer over the nets and heads it is handed, by their cards. offered: what it can tell."""

@@ -19,6 +19,7 @@ from countenance.audit.metrics import Estimate, Rate
 from countenance.audit.sets import Photo
 from countenance.cli.bench import bench
 from countenance.types import AgeRange, Attribute, Box, Expression, Face, Gender, Image, Trace, Trait
+from countenance.vision import Vision
 from countenance.vision import attributes as reading
 from countenance.vision.attributes import Attributes, Reading
 from countenance.vision.landmarks import Mesh
@@ -118,6 +119,12 @@ def smile(monkeypatch: pytest.MonkeyPatch) -> None:
     """attributes.toml with one card, read off the fake net."""
     monkeypatch.setattr(reading, "readings", lambda: (SMILE,))
     monkeypatch.setattr(reading, "SCORES", {Attribute.SMILE: lambda signals: signals["fake-1"][:, 0]})
+
+
+def test_the_figures_that_ship_are_of_the_models_and_curves_that_ship() -> None:
+    vision = Vision.load()
+    assert isinstance(vision.describer, Attributes)
+    assert measured.of() == measured.stood_for(vision, vision.describer), measured.COMMAND
 
 
 @pytest.mark.usefixtures("smile")
