@@ -37,7 +37,7 @@ serve: setup
 	@$(BIN)/countenance serve --home "$(HOME_DIR)"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: setup lint types arch test
 
