@@ -99,10 +99,10 @@ def test_two_linked_entries_and_a_receipt_that_names_both(house: House) -> None:
     assert len(answer.result()["FaceDetails"]) == 2
     *made, decision, outcome = house.entries()
     assert [entry["act"] for entry in made] == ["register", "issue", "packs"]
-    assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 2, True)
-    assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 2, "answered")
+    assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 3, True)
+    assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 3, "answered")
     header = answer.headers["x-countenance-receipt"]
-    assert re.fullmatch(r"decision=2;leaf=:[\w+/=]{44}:, outcome=3;leaf=:[\w+/=]{44}:", header)
+    assert re.fullmatch(r"decision=3;leaf=:[\w+/=]{44}:, outcome=4;leaf=:[\w+/=]{44}:", header)
 
 
 def test_a_call_that_fails_is_recorded_with_its_error(house: House) -> None:
