@@ -146,12 +146,15 @@ def _write_authorisation(stated: Authorisation) -> str:
 
 
 def _moment(text: str) -> dt.datetime:
-    """A day is its first moment, in UTC."""
+    """The moment in UTC, from 1000 to 9999. A day is its first."""
     try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("must say dates such as 2026-03-01 or 2026-03-01T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        written = dt.datetime.fromisoformat(text)
+        moment = (written if written.tzinfo else written.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):  # in UTC its year may be 0 or 10000
+        moment = None
+    if moment is None or moment.year < 1000:  # the engine takes years of four digits
+        raise ValueError("must say dates such as 2026-03-01 or 2026-03-01T12:00:00Z")
+    return moment
 
 
 def _requester(value: str, known: Known) -> Requester:

@@ -118,6 +118,9 @@ WARRANT = "id=7; kind=warrant; issued-by=a court; from=2026-01-01; until=2026-02
         ("authorisation", WARRANT.replace("kind=warrant", "kind=forged"), "kind= one of warrant"),
         ("authorisation", WARRANT.replace("2026-02-01", "soon"), "dates such as 2026-03-01"),
         ("authorisation", WARRANT.replace("2026-02-01", "2026-01-01"), "until= that is after"),
+        ("authorisation", WARRANT.replace("2026-01-01", "0001-01-01T00:00+14:00"), "dates such as"),
+        ("authorisation", WARRANT.replace("2026-02-01", "9999-12-31T23:59-14:00"), "dates such as"),
+        ("authorisation", WARRANT.replace("2026-01-01", "0999-12-31"), "dates such as"),
         ("authorisation", WARRANT.replace("id=7", "id="), "must be id=..."),
     ],
 )
