@@ -132,8 +132,11 @@ class Declared:
 
     @property
     def two_reviewers(self) -> bool:
-        """Whether two different people will judge them, which no rule can count for itself."""
-        return len(self.reviewers) > 1
+        """Whether two different people will judge them, which no rule can count for itself.
+
+        A name in other letters or with other spaces is the same person's.
+        """
+        return len({" ".join(name.casefold().split()) for name in self.reviewers}) > 1
 
 
 NOTHING = Declared()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countenance.declared import TAGS, Basis, Consent, Origin, changes, stated, widens
+from countenance.declared import TAGS, Basis, Consent, Declared, Origin, changes, stated, widens
 
 words = st.fixed_dictionaries(
     {}, optional={name: st.sampled_from(sorted(tag.words)) for name, tag in TAGS.items()}
@@ -63,3 +63,17 @@ def test_there_is_no_way_round_by_narrowing(before: dict[str, str], after: dict[
 
 def test_a_word_of_an_older_home_says_nothing() -> None:
     assert stated({"countenance:origin": "opt-in", "countenance:never-suspects": "maybe"}) == stated({})
+
+
+@pytest.mark.parametrize(
+    ("names", "two"),
+    [
+        ({"Ada", "Grace"}, True),
+        ({"Ada"}, False),
+        ({"Ada Byron", "ada byron"}, False),
+        ({"Ada Byron", "Ada  Byron"}, False),
+        (set(), False),
+    ],
+)
+def test_one_person_written_twice_is_not_two_reviewers(names: set[str], two: bool) -> None:
+    assert Declared(reviewers=frozenset(names)).two_reviewers is two
