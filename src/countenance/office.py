@@ -114,10 +114,19 @@ def organisations(settings: Settings) -> list[Organisation]:
 
 
 def register(
-    settings: Settings, name: str, kind: OrganisationKind, place: str, groups: Collection[str] = ()
+    settings: Settings,
+    name: str,
+    kind: OrganisationKind,
+    place: str,
+    groups: Collection[str] = (),
+    purposes: Collection[str] = (),
 ) -> Organisation:
-    """A further organisation. Raises HomeError where policy does not know the place or a group."""
-    _check_words(settings, place, (), groups)
+    """A further organisation. purposes: what its first key is to be for, if that is known: what is
+    registered stays, so no misspelt word may leave it behind.
+
+    Raises HomeError where policy does not know the place, a group or a purpose.
+    """
+    _check_words(settings, place, purposes, groups)
     with _administered(settings) as office:
         return office.database.write(
             lambda connection: office.register(connection, name, kind, place, groups)

@@ -154,7 +154,7 @@ def create(
     settings = homes.load(home)
     if save and save.exists():
         raise HomeError(f"{save} exists; name a new file, or move that one away")
-    who = _organisation(settings, organisation, kind, place, groups)
+    who = _organisation(settings, organisation, kind, place, groups, purposes)
     default = _purpose(who.kind, (), ask=False)
     purposes = purposes or (() if default is None else (default,))
     key, secret = office.issue(settings, who, purposes, policy_owner=policy_owner)
@@ -229,7 +229,12 @@ def facts(key: Key) -> dict[str, Any]:
 
 
 def _organisation(
-    settings: Settings, name: str | None, kind: str | None, place: str | None, groups: tuple[str, ...]
+    settings: Settings,
+    name: str | None,
+    kind: str | None,
+    place: str | None,
+    groups: tuple[str, ...],
+    purposes: tuple[str, ...],
 ) -> Organisation:
     """The organisation of that name, the only one where none is named, or a new one."""
     known = office.organisations(settings)
@@ -248,7 +253,7 @@ def _organisation(
             return each
     if kind is None:
         raise HomeError(f"{name!r} is new here: say what it is with --kind, and where with --place")
-    return office.register(settings, name, OrganisationKind(kind), place or PLACE, groups)
+    return office.register(settings, name, OrganisationKind(kind), place or PLACE, groups, purposes)
 
 
 def _time(seconds: float | None) -> str | None:

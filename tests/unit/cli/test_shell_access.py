@@ -61,6 +61,13 @@ def test_a_new_organisation_says_what_it_is(shell: Shell, home: Path) -> None:
     assert [key["purpose"] for key in found] == ["general", "general", "journalism"]
 
 
+def test_a_misspelt_purpose_leaves_no_organisation_behind(shell: Shell, home: Path) -> None:
+    create = ("keys", "create", "--home", home, "--organisation", "Daily")
+    wrong = ("--kind", "police", "--place", "US-IL", "--purpose", "jurnalism")
+    assert "the purpose 'jurnalism' is not one of" in shell(*create, *wrong, code=1).output
+    shell(*create, "--kind", "media", "--place", "DE", "--purpose", "journalism")
+
+
 def test_a_police_key_detects_but_does_not_search(shell: Shell, running: TestServer, tmp_path: Path) -> None:
     told = shell(
         *("keys", "create", "--home", running.home, "--organisation", "county", "--kind", "police"),
