@@ -41,7 +41,11 @@ NAMED = ("case", "evidence", "authorisation", "reviewers")
 @click.option("--collection", type=click.Choice(["own", "other", "none"]), default="own", show_default=True)
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of the collection.")
 @click.option(
-    "--attribute", "attributes", multiple=True, type=click.Choice([word.value for word in Attribute])
+    "--attribute",
+    "attributes",
+    multiple=True,
+    type=click.Choice([word.value for word in Attribute]),
+    help="What is to be told of each face; nothing if not given. May be repeated.",
 )
 @click.option("--threshold", type=click.FloatRange(0, 100), default=cases.THRESHOLD, show_default=True)
 @click.option("--venue", type=click.Choice([word.value for word in Venue]))
@@ -96,7 +100,7 @@ def _described(operation: str | None, said: Mapping[str, Any]) -> dict[str, Any]
     day = dt.datetime.now(dt.UTC).date() if said["day"] is None else said["day"].date()
     lines: dict[str, Any] = {
         "now": day,
-        "actions": [action.value for action in packs.actions_of(operation)],
+        "actions": [action.value for action in packs.actions_of(operation, said["attributes"])],
         "operation": operation,
         **{name: said[name] for name in ("kind", "place", "collection", "threshold")},
         "groups": list(said["groups"]),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,8 +14,10 @@ from countenance.policy import pack
 from countenance.policy.pack import Pack
 from countenance.types import Action
 
-ALL: Mapping[str, Any] = {"Attributes": ["ALL"], "DetectionAttributes": ["ALL"]}
-"""A request that asks for as much as it can."""
+ALL = ("ALL",)
+"""The attributes of a request that asks for as much as it can."""
+
+_ATTRIBUTES = ("Attributes", "DetectionAttributes")
 
 option = click.option(
     "--packs",
@@ -55,16 +56,16 @@ def is_named(each: Pack, names: Iterable[str]) -> bool:
     return any(each.name == name or each.folder == Path(name).expanduser().absolute() for name in names)
 
 
-def actions_of(operation: str) -> tuple[Action, ...]:
-    """What an operation asks for when it asks for as much as it can. Raises HomeError for an unknown one."""
+def actions_of(operation: str, attributes: Collection[str] = ALL) -> tuple[Action, ...]:
+    """What an operation asks for that is to tell these attributes. Raises HomeError for an unknown one."""
     if operation in set(Action):
         return (Action(operation),)
     if operation not in SERVED:
         known = ", ".join((*SERVED, *Action))
         raise HomeError(f"{operation!r} is no operation and no action; known are {known}")
     served = SERVED[operation]
-    most = {name: ALL[name] for name in served.defaults if name in ALL}
-    return served.actions({**served.defaults, **most})
+    asked = {name: attributes for name in _ATTRIBUTES if name in served.defaults}
+    return served.actions({**served.defaults, **asked})
 
 
 def _folder(name: str, known: Iterable[str]) -> Path:

@@ -94,6 +94,23 @@ def test_explain_decides_for_whom_it_is(shell: Shell) -> None:
     assert "us-ca-sf/19B.2" in said
 
 
+@pytest.mark.parametrize(
+    ("attributes", "actions", "allowed"),
+    [
+        ((), ["detect"], True),
+        (("SMILE",), ["detect", "describe"], True),
+        (("SMILE", "EMOTIONS"), ["detect", "describe", "infer"], False),
+    ],
+)
+def test_explain_asks_for_the_attributes_that_are_named(
+    shell: Shell, attributes: tuple[str, ...], actions: list[str], allowed: bool
+) -> None:
+    police = ("--operation", "DetectFaces", "--kind", "police", "--place", "DE", "--purpose", "general")
+    named = [word for name in attributes for word in ("--attribute", name)]
+    said = json.loads(shell("policy", "explain", *police, *named, "--packs", "base", "--json").stdout)
+    assert (said["call"]["actions"], said["allowed"]) == (actions, allowed)
+
+
 def test_explain_of_words_nobody_knows(shell: Shell) -> None:
     police = ("--operation", "identify", "--kind", "police")
     said = shell(
