@@ -96,7 +96,9 @@ class Policy:
         self.reads = frozenset(path for rule in self.rules.values() for path in rule.reads)
         self._schema = schema
         try:
-            self._policies = _by_action("\n".join(pack.text for pack in packs), self.rules)
+            text = "\n".join(pack.text for pack in packs)
+            self._policies = _by_action(text, self.rules)
+            self._permits = _by_action(text, {name: r for name, r in self.rules.items() if r.permits})
             # Always with the schema: entities made without it lose the action groups, and forbids on a
             # group then match nothing, silently.
             self._store = cedarpy.Entities.from_json_str(
@@ -274,9 +276,12 @@ class Policy:
         if not rules:
             return self._unpermitted(asked)
         forbids = [self.rules[rule] for rule in rules]
+        advice = list(dict.fromkeys(rule.advice for rule in forbids))
+        if not self._permitted(asked):
+            advice.append(f"Even then {_unpermitted(asked)}")
         return self._refused(
             rules=rules,
-            advice=" ".join(dict.fromkeys(rule.advice for rule in forbids)),
+            advice=" ".join(advice),
             source="; ".join(dict.fromkeys(rule.source for rule in forbids)),
             refusals=tuple(
                 Refusal(rule.id, rule.quote, rule.source, rule.effective, rule.advice) for rule in forbids
@@ -284,20 +289,23 @@ class Policy:
             missing=missing(asked, {path for rule in forbids for path in rule.reads}),
         )
 
-    def _unpermitted(self, asked: Question) -> Decision:
-        """No rule spoke. Name what was asked, and the rule that comes nearest to permitting it."""
-        own = asked.collection is None or asked.collection.owner == asked.caller.account
-        advice = (
-            f"No rule permits {asked.action} to {asked.caller.kind} for {asked.facts.purpose}"
-            f"{'' if own else ' in a collection of another organisation'}. "
-            "A pack that grants it by name would have to be in force."
+    def _permitted(self, asked: Question) -> bool:
+        """Whether a rule permits it, were there none that forbids."""
+        answer = cedarpy.is_authorized(
+            _request(asked), self._permits[asked.action], self._entities(_met(asked)), self._schema
         )
+        return answer.decision is cedarpy.Decision.Allow
+
+    def _unpermitted(self, asked: Question) -> Decision:
+        """No rule spoke. Name what was asked, and the rules that permit it to somebody: by name alone, since
+        their words would tell as what else to call oneself."""
         near = [r for r in self.rules.values() if r.permits and (not r.actions or asked.action in r.actions)]
-        if not near:
-            return self._refused(advice=advice)
-        told = "; ".join(f"{rule.id}: {rule.advice}" for rule in near)
+        words = _unpermitted(asked)
+        advice = f"{words[0].upper()}{words[1:]}"
+        if near:
+            advice += f" {', '.join(rule.id for rule in near)} does not reach this call."
         return self._refused(
-            advice=f"{advice} The nearest rule{' is' if len(near) == 1 else 's are'} {told}",
+            advice=advice,
             source="; ".join(dict.fromkeys(rule.source for rule in near)),
             missing=missing(asked, {path for rule in near for path in rule.reads}),
         )
@@ -319,7 +327,7 @@ _SERVICE = ("Service", "countenance")
 
 
 def _by_action(text: str, rules: Mapping[str, Rule]) -> dict[Action, cedarpy.PolicySet]:
-    """The rules that may speak of each action: the engine looks at every one it is handed.
+    """Those of the rules that may speak of each action: the engine looks at every one it is handed.
 
     A rule is left out only where its scope names actions, all of them plain ones, and not this one.
     """
@@ -327,14 +335,23 @@ def _by_action(text: str, rules: Mapping[str, Rule]) -> dict[Action, cedarpy.Pol
     plain = {action.value for action in Action}
 
     def speaks(tree: dict[str, Any], action: Action) -> bool:
-        named = rules[tree["annotations"]["id"]].actions
-        return not named or action in named or not named <= plain
+        rule = rules.get(tree["annotations"]["id"])
+        return rule is not None and (not rule.actions or action in rule.actions or not rule.actions <= plain)
 
     def policies(action: Action) -> cedarpy.PolicySet:
         trees = {place: tree for place, tree in written["staticPolicies"].items() if speaks(tree, action)}
         return cedarpy.PolicySet.from_json_str(json.dumps({**written, "staticPolicies": trees}))
 
     return {action: policies(action) for action in Action}
+
+
+def _unpermitted(asked: Question) -> str:
+    own = asked.collection is None or asked.collection.owner == asked.caller.account
+    return (
+        f"no rule permits {asked.action} to {asked.caller.kind} for {asked.facts.purpose}"
+        f"{'' if own else ' in a collection of another organisation'}. "
+        "A pack that grants it by name would have to be in force."
+    )
 
 
 def _sentence(words: str) -> str:

@@ -30,6 +30,9 @@ from countenance.policy.rule import CLOSED, Rule, Word, kind_of
 HERE = Path(__file__).parent
 SCHEMA = HERE / "schema.cedarschema"
 
+ROOTS = {"Place": "world", "Purpose": "any"}
+"""What every word of a kind lies in, at last: a rule about it reaches them all."""
+
 _UNCLAIMED = {"any"}
 """What no call may claim. A seat of "world" may be claimed: an organisation that names no place."""
 
@@ -212,11 +215,22 @@ def check_together(packs: Sequence[Pack]) -> None:
                 raise PolicyError(f"{pack.folder / 'entities.json'}: {word} is already in pack {known[word]}")
             known[word] = pack.name
     for pack in packs:
-        for where, (kind, name) in _spoken(pack):
-            if (kind, name) not in known:
-                raise PolicyError(
-                    f"{pack.folder / where}: {kind} {name!r} is not in the vocabulary of the packs in force"
-                )
+        _check_words(pack, known)
+
+
+def _check_words(pack: Pack, known: Mapping[Word, str]) -> None:
+    """Every word a pack speaks is defined, and every one it defines lies in another. Raises PolicyError."""
+    for where, (kind, name) in _spoken(pack):
+        if (kind, name) not in known:
+            raise PolicyError(
+                f"{pack.folder / where}: {kind} {name!r} is not in the vocabulary of the packs in force"
+            )
+    for (kind, name), parents in pack.words.items():
+        if kind in ROOTS and not parents and name != ROOTS[kind]:
+            raise PolicyError(
+                f"{pack.folder / 'entities.json'}: {kind} {name!r} lies in nothing, so no rule about"
+                f" {ROOTS[kind]!r} would reach it; name what it lies in"
+            )
 
 
 def _spoken(pack: Pack) -> list[tuple[str, Word]]:

@@ -160,6 +160,13 @@ def test_places_in_a_circle_are_refused(pack: Write) -> None:
     refused(pack(entities=f"[{ring}]"), "entities.json", "transitive closure")
 
 
+@pytest.mark.parametrize("kind", ["Place", "Purpose"])
+def test_a_word_that_lies_in_nothing_is_refused(kind: str, pack: Write) -> None:
+    """Rules about the world, or a country, or any purpose would not reach it."""
+    lost = f'[{{"uid": {{"type": "Countenance::{kind}", "id": "lost"}}, "attrs": {{}}, "parents": []}}]'
+    refused(pack(entities=lost), "entities.json", "'lost' lies in nothing")
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"uid": {"type": "Countenance::Plaice", "id": "x"}}]', "{}"])
 def test_entities_that_are_wrong_are_refused(text: str, pack: Write) -> None:
     refused(pack(entities=text), "entities.json")

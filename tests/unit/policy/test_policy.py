@@ -104,6 +104,17 @@ def test_a_refusal_without_a_rule_says_what_would_change_it() -> None:
     assert decision.source == BASE.rules["base/permit-ordinary"].source
 
 
+def test_a_refusal_promises_no_more_than_it_can_keep() -> None:
+    """What turns a ban does not help where no rule would permit the call either."""
+    both = Policy.load([BASE.packs[0].name, "ibm-2020"])
+    police: dict[str, Any] = {"kind": OrganisationKind.POLICE, "purpose": "criminal-investigation"}
+    banned = both.decide(facts(**police))
+    assert banned.rules == ("ibm-2020/audit",)
+    assert "Even then no rule permits identify to police" in banned.advice
+    assert "Even then" not in both.decide(facts(Action.DETECT, **police)).advice
+    assert "Organisations other than" not in BASE.decide(facts(**police)).advice
+
+
 def test_a_refusal_in_anothers_collection_says_so() -> None:
     assert (
         "collection of another organisation" in BASE.decide(facts(collection=Collection(owner=OTHER))).advice

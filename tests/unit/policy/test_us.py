@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from countenance.declared import Declared, Requester
+from countenance.declared import Declared, Requester, Venue
 from countenance.policy import Policy, cases
 from countenance.policy import pack as packs_on_disk
 from countenance.policy.facts import Asked, Collection, Org, question
@@ -31,10 +31,10 @@ def together() -> Policy:
 def asked(
     policy: Policy, kind: str, place: str, action: Action, purpose: str, requester: Requester | None = None
 ) -> Decision:
-    """What the packs say today of a call in the caller's own, untagged collection."""
+    """What the packs say today of a call from a private place in the caller's own, untagged collection."""
     caller = Caller("000000000001", "a test", OrganisationKind(kind), place, None, "a key")
     request = Asked(now=TODAY, operation="", threshold=99.0)
-    declared = Declared(purpose=purpose, place=place, on_behalf_of=requester)
+    declared = Declared(purpose=purpose, place=place, venue=Venue.PRIVATE, on_behalf_of=requester)
     collection = Collection(owner=Org(caller.account))
     return policy.decide(question(action, caller, declared, request, collection))
 
