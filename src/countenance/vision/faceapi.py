@@ -19,12 +19,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from countenance.errors import ModelError
+from countenance.vision.tfjs import Weights, tensors
 
 SIDE: Final = 112
 MEAN_RGB: Final = (122.782, 117.001, 104.298)  # face-api, faceFeatureExtractor/FaceFeatureExtractor.ts
 _OPSET: Final = 18
-
-Weights = dict[str, npt.NDArray[np.float32]]
 
 
 def to_onnx(manifest: bytes, weights: bytes) -> bytes:
@@ -34,7 +33,7 @@ def to_onnx(manifest: bytes, weights: bytes) -> bytes:
     ModelError where the two do not fit together.
     """
     try:
-        return _Graph(_read(json.loads(manifest), weights)).expressions()
+        return _Graph(tensors(json.loads(manifest), weights)).expressions()
     except (KeyError, IndexError, TypeError, ValueError, onnx.checker.ValidationError) as odd:
         raise ModelError(f"these are not face-api's expression weights: {odd!r}") from odd
 
@@ -46,33 +45,16 @@ def ages_to_onnx(manifest: bytes, weights: bytes) -> bytes:
     the two do not fit together.
     """
     try:
-        return _Graph(_read(json.loads(manifest), weights)).ages()
+        return _Graph(tensors(json.loads(manifest), weights)).ages()
     except (KeyError, IndexError, TypeError, ValueError, onnx.checker.ValidationError) as odd:
         raise ModelError(f"these are not face-api's weights for ages: {odd!r}") from odd
-
-
-def _read(manifest: list[dict[str, Any]], data: bytes) -> Weights:
-    """The tensors laid end to end in `data`; those kept in bytes are value * scale + min."""
-    weights: Weights = {}
-    place = 0
-    for entry in manifest[0]["weights"]:
-        packing = entry.get("quantization", {"dtype": "float32", "scale": 1.0, "min": 0.0})
-        stored = np.dtype(packing["dtype"])
-        raw = np.frombuffer(data, stored, int(np.prod(entry["shape"])), place).reshape(entry["shape"])
-        place += raw.nbytes
-        weights[entry["name"]] = (raw * np.float32(packing["scale"]) + np.float32(packing["min"])).astype(
-            "f4"
-        )
-    if place != len(data):
-        raise ValueError(f"{len(data)} bytes of weights where the manifest lists {place}")
-    return weights
 
 
 class _Graph:
     """The ONNX graph as it grows. Every step gives the name of its result."""
 
     def __init__(self, weights: Weights) -> None:
-        self._weights = weights
+        self._weights = {name: np.asarray(values, np.float32) for name, values in weights.items()}
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
