@@ -19,7 +19,7 @@ COMMANDS = {
     "search": "photos:search",
     "index": "bulk:index",
     "reindex": "renewal:reindex",
-    "ledger": "home:ledger",
+    "ledger": "ledger:ledger",
     "policy": "policy:policy",
     "models": "weights:models",
     "bench": "bench:bench",

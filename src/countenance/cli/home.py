@@ -1,4 +1,4 @@
-"""`countenance init`, `serve` and `ledger verify|checkpoint`: a home is made, answers, and is examined."""
+"""`countenance init` and `serve`: a home is made, and answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from countenance import office
 from countenance import settings as homes
 from countenance.cli import access, door, terminal, weights
-from countenance.errors import HomeError, LedgerError
+from countenance.errors import HomeError
 from countenance.server import Running
 from countenance.service import Service
 from countenance.settings import Settings
@@ -138,72 +138,3 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-@click.group()
-def ledger() -> None:
-    """Examine the record of every decision."""
-
-
-_kept = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-
-@ledger.command()
-@terminal.home_option
-@click.option(
-    "--checkpoint", "known", type=_kept, help="A checkpoint kept elsewhere: the ledger must extend it."
-)
-@click.option("--key", type=_kept, help="A copy of ledger.pub kept elsewhere, to be believed instead of it.")
-@terminal.json_option
-def verify(home: Path, known: Path | None, key: Path | None, as_json: bool) -> None:
-    """Recompute the whole ledger; fails naming the first bad entry. A server may be at work meanwhile.
-
-    Nothing in the home is changed, and no secret of it is needed.
-    """
-    settings = homes.load(home)
-    with terminal.counting("Verifying") as progress:
-        task = progress.add_task("entries", total=None)
-        try:
-            found = office.verified(
-                settings,
-                lambda done, total: progress.update(task, completed=done, total=total),
-                public_key=key,
-                known=known,
-            )
-        except LedgerError as fault:
-            if as_json:
-                terminal.print_json({"ok": False, "entry": fault.entry, "error": str(fault)})
-            where = "the ledger does not verify" if fault.entry is None else f"entry {fault.entry} is bad"
-            raise LedgerError(
-                f"{where}: {fault}\n"
-                "Something other than Countenance changed this home; compare it with a backup.",
-                fault.entry,
-            ) from fault
-    facts = {
-        "size": found.size,
-        "root": found.root.hex(),
-        "decisions": found.decisions,
-        "outcomes": found.outcomes,
-        "administered": found.administered,
-        "unfinished": list(found.without_outcome),
-    }
-    if as_json:
-        terminal.print_json({"ok": True, **facts})
-        return
-    open_calls = ", ".join(map(str, found.without_outcome))
-    click.echo("The ledger verifies: every entry is as it was written.")
-    if known:
-        click.echo(f"It begins with what {known} was signed over.")
-    click.echo(f"  entries       {found.size}")
-    click.echo(f"  root          {found.root.hex()}")
-    click.echo(f"  decisions     {found.decisions}")
-    click.echo(f"  outcomes      {found.outcomes}")
-    click.echo(f"  administered  {found.administered}")
-    click.echo(f"  unfinished    {open_calls or 'none'}")
-
-
-@ledger.command()
-@terminal.home_option
-def checkpoint(home: Path) -> None:
-    """Print the newest signed head of the ledger: kept elsewhere, it shows later what was rewritten."""
-    click.echo(office.newest_checkpoint(homes.load(home)), nl=False)
