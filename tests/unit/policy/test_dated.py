@@ -131,6 +131,8 @@ DATED: list[tuple[str, str, Call, str | None]] = [
     ("ibm-2020", "2020-06-08", Call("business", "US", "identify", "mass-surveillance"), "never"),
     ("ibm-2020", "2020-06-08", Call("police", "US", "detect", "racial-profiling"), "never"),
     ("ibm-2020", TODAY, INVESTIGATION, "audit"),
+    ("ibm-2020", "2020-06-07", Call("police", "US", "identify", "general"), NOTHING),
+    ("ibm-2020", "2020-06-08", Call("police", "US", "identify", "general"), "audit"),
     (
         "ibm-2020",
         TODAY,
@@ -371,8 +373,9 @@ def test_american_police_are_refused_whoever_searches_for_them(everything: Polic
     said = {"on_behalf_of": Requester(OrganisationKind.POLICE, "US-NY"), "case": "NY-1"}
     decision = Call("ngo", "US-NY", "identify", "missing-persons", said).on(TODAY, everything)
     assert not decision.allowed
-    assert set(decision.rules) == {"microsoft-2020/us-police", "microsoft-2020/2024-us-police"}
-    assert "national law" in decision.advice
+    advice = {each.rule: each.advice for each in decision.refusals}
+    assert set(advice) == {"microsoft-2020/us-police", "microsoft-2020/2024-us-police", "ibm-2020/audit"}
+    assert "national law" in advice["microsoft-2020/us-police"]
 
 
 def test_an_audit_by_somebody_else_will_do_for_ibm_and_for_bridges(everything: Policy) -> None:
