@@ -14,7 +14,7 @@ import click
 
 from countenance import office
 from countenance import settings as homes
-from countenance.cli import terminal
+from countenance.cli import packs, terminal
 from countenance.errors import HomeError
 from countenance.keys import Key, Organisation
 from countenance.settings import Settings, write_private
@@ -75,8 +75,8 @@ def holder(
     if place is None:
         known = office.places() if ask else ()
         place = _word("Place, a code such as DE, US-CA, EU or world", known, PLACE) if ask else PLACE
-    packs = tuple(dict.fromkeys((*office.usual_packs(place), *settings.packs)))
-    settings = dataclasses.replace(settings, packs=packs)
+    usual = tuple(dict.fromkeys((*office.usual_packs(place), *settings.packs)))
+    settings = dataclasses.replace(settings, packs=usual)
     if purpose is None:
         purpose = _purpose(OrganisationKind(kind), office.vocabulary(settings).purposes, ask=ask)
     return settings, Holder(name, OrganisationKind(kind), place, purpose)
@@ -169,6 +169,7 @@ def create(
     if not save:
         click.echo("# This secret is not shown again.", err=True)
     warn_without_purpose(key)
+    _warn_of_laws(settings, who)
 
 
 @keys.command("list")
@@ -180,9 +181,29 @@ def list_keys(home: Path, as_json: bool) -> None:
     if as_json:
         terminal.print_json(found)
         return
-    names = ("access_key_id", "organisation", "kind", "place", "purpose", "created", "revoked")
     terminal.print_table(
-        ("key", *names[1:]), [["-" if key[name] is None else key[name] for name in names] for key in found]
+        (
+            "key",
+            "organisation",
+            "kind",
+            "place",
+            "purposes",
+            "default purpose",
+            "policy owner",
+            "created",
+            "revoked",
+        ),
+        [
+            (
+                *(key[name] for name in ("access_key_id", "organisation", "kind", "place")),
+                ", ".join(key["purposes"]) or "-",
+                key["purpose"] or "-",
+                "yes" if key["policy_owner"] else "-",
+                key["created"],
+                key["revoked"] or "-",
+            )
+            for key in found
+        ],
     )
 
 
@@ -207,6 +228,24 @@ def warn_without_purpose(key: Key) -> None:
         click.echo(
             "This key has no purpose, so policy refuses its calls. "
             "`countenance keys create --purpose WORD` makes one that has.",
+            err=True,
+        )
+
+
+def _warn_of_laws(settings: Settings, who: Organisation) -> None:
+    """Say which laws of its place do not hold for an organisation: a home is made with those of one place."""
+    if who.place == PLACE:
+        click.echo(
+            f"No law of a place holds for {who.name}, because its place is {PLACE}. If it is somewhere, "
+            "register it there under another name, with --organisation NAME --kind KIND --place CODE.",
+            err=True,
+        )
+    today = dt.datetime.now(dt.UTC).date()
+    if missing := packs.laws_missing(settings, who.place, today):
+        click.echo(
+            f"Not in force in this home, though {who.name} is in {who.place}: {', '.join(missing)}. "
+            f"To have calls decided by {'it' if len(missing) == 1 else 'them'} too, "
+            f"{packs.how_to_add(settings, missing)}",
             err=True,
         )
 
@@ -253,6 +292,10 @@ def _organisation(
             return each
     if kind is None:
         raise HomeError(f"{name!r} is new here: say what it is with --kind, and where with --place")
+    if place and place not in office.vocabulary(settings).places and (law := packs.bring("Place", place)):
+        raise HomeError(
+            f"the pack {law} knows {place}, and is not in force: {packs.how_to_add(settings, [law])}"
+        )
     return office.register(settings, name, OrganisationKind(kind), place or PLACE, groups, purposes)
 
 

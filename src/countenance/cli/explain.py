@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,29 @@ import click
 
 from countenance import office
 from countenance import settings as homes
+from countenance.aws import model
 from countenance.cli import packs, terminal
 from countenance.cli.access import KINDS
-from countenance.declared import TAG, AuthorisationKind, Listing, Venue
+from countenance.declared import TAG, TAGS, AuthorisationKind, Listing, Venue
 from countenance.errors import HomeError, PolicyError
+from countenance.operations.catalogue import SERVED
+from countenance.operations.galleries import SUBJECTS
 from countenance.policy import Policy, Question, cases
-from countenance.types import Attribute, Decision
+from countenance.types import Action, Attribute, Decision, OrganisationKind
 
-OURS = ("origin", "basis", "consent", "never-suspects")
+ALL = ("ALL",)
+"""The attributes of a request that asks for as much as it can."""
 
-A_YEAR = dt.timedelta(days=365)
+_ATTRIBUTES = ("Attributes", "DetectionAttributes")
+
+CLOSED = {
+    "place": "Place",
+    "seat": "Place",
+    "purpose": "Purpose",
+    "groups": "Group",
+    "offence": "Offence",
+}
+"""What is said in words of the packs, and the kind of word."""
 
 RECORDED = ("venue", "offence", "listing", "realtime", "public_space", "mobile_camera")
 """What an entry holds word by word."""
@@ -37,7 +50,7 @@ NAMED = ("case", "evidence", "authorisation", "reviewers")
 @click.option("--seat", metavar="CODE", help="Where the caller's organisation is; --place if not given.")
 @click.option("--purpose", metavar="WORD")
 @click.option("--group", "groups", multiple=True, metavar="WORD", help="May be repeated.")
-@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Any day; today if none is given.")
+@click.option("--date", "day", type=terminal.DAY, help="Any day; today if none is given.")
 @click.option("--collection", type=click.Choice(["own", "other", "none"]), default="own", show_default=True)
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of the collection.")
 @click.option(
@@ -47,7 +60,7 @@ NAMED = ("case", "evidence", "authorisation", "reviewers")
     type=click.Choice([word.value for word in Attribute]),
     help="What is to be told of each face; nothing if not given. May be repeated.",
 )
-@click.option("--threshold", type=click.FloatRange(0, 100), default=cases.THRESHOLD, show_default=True)
+@click.option("--threshold", type=terminal.PERCENT, default=cases.THRESHOLD, show_default=True)
 @click.option("--venue", type=click.Choice([word.value for word in Venue]))
 @click.option("--realtime", is_flag=True)
 @click.option("--public-space", is_flag=True)
@@ -77,13 +90,14 @@ def explain(
     """
     policy = Policy.read(packs.chosen(named, home))
     recorded: Mapping[str, Any] = {} if entry is None else office.entry(homes.load(home), entry)
-    lines = _recorded(recorded, entry) if entry is not None else _described(operation, said)
+    lines = _recorded(recorded, entry) if entry is not None else _described(operation, said, policy)
     facts = dict(lines)
     try:
         questions = cases.questions(lines)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         raise PolicyError(f"this is no call: {fault}") from fault
     decision = policy.decide_all(questions)
+    _warn_of_day(questions[0].facts.now.date(), policy)
     if as_json:
         terminal.print_json({**_facts(decision, policy), "call": facts, "recorded": recorded or None})
         return
@@ -93,14 +107,31 @@ def explain(
     _tell(decision, policy)
 
 
-def _described(operation: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
-    """The lines of a pack's test that describe the same call."""
-    if operation is None or said["kind"] is None or said["place"] is None:
-        raise HomeError("say which call: --operation, --kind and --place, and with --purpose what for")
+def actions_of(operation: str, attributes: Collection[str] = ALL) -> tuple[Action, ...]:
+    """What an operation asks for that is to tell these attributes. Raises HomeError for an unknown one."""
+    if operation in set(Action):
+        return (Action(operation),)
+    if operation not in SERVED:
+        known = (*SERVED, *Action)
+        told = f"is no operation and no action{terminal.meant(operation, known)}"
+        if operation in model.operations():
+            told = "is an operation of AWS's that is not offered here yet"
+        raise HomeError(f"{operation!r} {told}\nKnown: {', '.join(known)}.")
+    served = SERVED[operation]
+    asked = {name: attributes for name in _ATTRIBUTES if name in served.defaults}
+    return served.actions({**served.defaults, **asked})
+
+
+def _described(operation: str | None, said: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    """The lines of a pack's test that describe the same call. Raises HomeError for what cannot be one."""
+    operation = _all_said(operation, said)
+    for name, kind in CLOSED.items():
+        for word in filter(None, said[name] if name == "groups" else [said[name]]):
+            packs.check_word(policy, kind, word)
     day = dt.datetime.now(dt.UTC).date() if said["day"] is None else said["day"].date()
     lines: dict[str, Any] = {
         "now": day,
-        "actions": [action.value for action in packs.actions_of(operation, said["attributes"])],
+        "actions": [action.value for action in actions_of(operation, said["attributes"])],
         "operation": operation,
         **{name: said[name] for name in ("kind", "place", "collection", "threshold")},
         "groups": list(said["groups"]),
@@ -117,9 +148,39 @@ def _described(operation: str | None, said: Mapping[str, Any]) -> dict[str, Any]
     if said["audit"]:
         lines["audit"] = _audit(said["audit"], day)
     if said["on_behalf_of"]:
-        kind, _, place = said["on_behalf_of"].partition(":")
-        lines["on-behalf-of"] = {"kind": kind, "place": place}
+        lines["on-behalf-of"] = _requester(said["on_behalf_of"], policy)
+    if said["tags"] and said["collection"] == "none":
+        raise HomeError("--collection none has no tags: leave out --tag, or say whose the collection is")
     return lines | _tags(said["tags"])
+
+
+def _all_said(operation: str | None, said: Mapping[str, Any]) -> str:
+    """The operation. Raises HomeError naming what a call needs and nobody said."""
+    needed = {
+        "--operation": (operation, "an operation such as SearchFacesByImage, or an action such as identify"),
+        "--kind": (said["kind"], f"one of {', '.join(KINDS)}"),
+        "--place": (said["place"], "a code such as DE, US-CA, EU or world"),
+    }
+    lacking = [f"  {option}, {meaning}" for option, (value, meaning) in needed.items() if value is None]
+    if operation is None or lacking:
+        raise HomeError(
+            "\n".join(
+                ["say which call; missing are" if lacking[1:] else "say which call; missing is", *lacking]
+            )
+        )
+    return operation
+
+
+def _requester(text: str, policy: Policy) -> dict[str, Any]:
+    kind, colon, place = text.partition(":")
+    if not colon:
+        raise HomeError(f"write --on-behalf-of as KIND:PLACE, such as police:US-CA, not {text!r}")
+    if kind not in set(OrganisationKind):
+        raise HomeError(
+            f"{kind!r} is no kind{terminal.meant(kind, OrganisationKind)}\nKnown: {', '.join(KINDS)}."
+        )
+    packs.check_word(policy, "Place", place)
+    return {"kind": kind, "place": place}
 
 
 def _authorisation(kind: str, day: dt.date) -> dict[str, Any]:
@@ -139,14 +200,30 @@ def _tags(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise HomeError(f"write a tag as NAME=VALUE, not {pair!r}")
-        ours = name.removeprefix(TAG)
-        if ours == "never-suspects":
-            lines[ours] = value == "true"
-        elif ours in OURS:
-            lines[ours] = value
-        else:
+        full = _tag(name)
+        if full not in TAGS:
             lines.setdefault("tags", {})[name] = value
+            continue
+        words = TAGS[full].words
+        if value not in words:
+            near = terminal.meant(value, words)
+            raise HomeError(f"the tag {full} is never {value!r}{near}\nKnown: {', '.join(sorted(words))}.")
+        ours = full.removeprefix(TAG)
+        lines[ours] = value == "true" if ours == "never-suspects" else value
     return lines
+
+
+def _tag(name: str) -> str:
+    """A tag by its whole name. Ours may be written short. Raises HomeError for one that looks like ours and
+    is none: as any other tag, nothing would read it."""
+    full = name if name.startswith(TAG) else f"{TAG}{name}"
+    if full in TAGS:
+        return full
+    known = [*TAGS, SUBJECTS]
+    near = terminal.meant(full.removeprefix(TAG), [each.removeprefix(TAG) for each in known])
+    if name not in known and (near or name.startswith(TAG)):
+        raise HomeError(f"there is no tag {name!r}{near}\nKnown: {', '.join(known)}.")
+    return name
 
 
 def _recorded(entry: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -172,6 +249,18 @@ def _recorded(entry: Mapping[str, Any], number: int) -> dict[str, Any]:
         kind, place, *groups = entry["requester"]
         lines["on-behalf-of"] = {"kind": kind, "place": place, "groups": groups}
     return lines
+
+
+def _warn_of_day(day: dt.date, policy: Policy) -> None:
+    """Before its first day a rule is silent, and an answer then looks like a permission."""
+    dated = [(rule.effective, rule.id) for rule in policy.rules.values() if rule.effective]
+    if dated and day < min(dated)[0]:
+        since, first = min(dated)
+        click.echo(
+            f"On {day} no dated rule of these packs had begun: the first is {first}, since {since}. "
+            "Only rules that name no day decide this.",
+            err=True,
+        )
 
 
 def _facts(decision: Decision, policy: Policy) -> dict[str, Any]:

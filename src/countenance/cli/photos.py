@@ -41,7 +41,7 @@ save_option = click.option(
 )
 threshold_option = click.option(
     "--threshold",
-    type=click.FloatRange(0, 100),
+    type=terminal.PERCENT,
     default=80.0,
     show_default=True,
     help="The least Similarity that is shown.",

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from countenance.cli import packs, terminal
-from countenance.cli.explain import explain
+from countenance.cli.explain import actions_of, explain
 from countenance.operations.catalogue import SERVED
 from countenance.policy import BASE, Policy, cases, pack
 from countenance.policy.atlas import Answer, Atlas, Barrier
@@ -19,9 +19,7 @@ from countenance.policy.pack import Pack
 from countenance.policy.rule import Rule
 from countenance.types import Action
 
-day_option = click.option(
-    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="On which day; today if none is given."
-)
+day_option = click.option("--date", "day", type=terminal.DAY, help="On which day; today if none is given.")
 
 
 @click.group()
@@ -139,8 +137,10 @@ def who_can(
     It is exact: every call that the vocabulary allows is counted. Meant are organisations that call where
     they are, and collections of their own.
     """
-    atlas = Atlas(Policy.read(packs.chosen(named, home)), _day(day), operation if operation in SERVED else "")
-    actions = packs.actions_of(operation)
+    chosen = Policy.read(packs.chosen(named, home))
+    _check_words(chosen, place, purpose)
+    atlas = Atlas(chosen, _day(day), operation if operation in SERVED else "")
+    actions = actions_of(operation)
     held = {"collection": "own", **({"purpose": purpose} if purpose else {})}
     places = {place: (place,)} if place else atlas.places()
     answers = [
@@ -189,6 +189,7 @@ def diff(before: str, after: str, place: str | None, day: dt.datetime | None, as
     """
     sets = [Policy.read(packs.split(names)) for names in (before, after)]
     every = Policy.read(packs.split(f"{before},{after}"))
+    _check_words(every, place, None)
     differing = set(sets[0].rules) ^ set(sets[1].rules)
     days = {date for rule in differing for date in every.rules[rule].dates}
     found: list[dict[str, Any]] = []
@@ -212,6 +213,13 @@ def diff(before: str, after: str, place: str | None, day: dt.datetime | None, as
         click.echo(
             "Nothing becomes allowed or forbidden: what these rules refuse, no rule permits in either set."
         )
+
+
+def _check_words(chosen: Policy, place: str | None, purpose: str | None) -> None:
+    """Raises HomeError for a word that the packs do not know."""
+    for kind, word in (("Place", place), ("Purpose", purpose)):
+        if word is not None:
+            packs.check_word(chosen, kind, word)
 
 
 def _changes(atlas: Atlas, action: Action, sets: Sequence[Policy], place: str | None) -> list[dict[str, Any]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import difflib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,41 @@ home_option = click.option(
     help="The folder that holds everything.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+class _Percent(click.FloatRange):
+    """A number from 0 to 100; `nan` is none, though it lies on neither side of them."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number from 0 to 100.", param, ctx)
+        return number
+
+
+class _Day(click.DateTime):
+    """A day that the engine can hold, whose years have four digits, with room for the day after."""
+
+    first, last = dt.date(1000, 1, 1), dt.date(9999, 12, 30)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        moment: dt.datetime = super().convert(value, param, ctx)
+        if not self.first <= moment.date() <= self.last:
+            self.fail(f"{value} is not between {self.first} and {self.last}.", param, ctx)
+        return moment
+
+
+PERCENT = _Percent(0, 100)
+DAY = _Day(["%Y-%m-%d"])
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """What to add to a sentence about a word that is not known: the nearest that is, where one is near."""
+    spelt = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(word.casefold(), spelt, n=1, cutoff=0.65)
+    return f"; did you mean {spelt[near[0]]}?" if near else ""
 
 
 def out() -> Console:

@@ -105,6 +105,54 @@ def test_a_key_says_what_it_may_be_for(shell: Shell, home: Path) -> None:
     assert "the purpose 'mischief' is not one of" in shell(*made, "--purpose", "mischief", code=1).output
 
 
+def test_the_list_shows_every_purpose_and_who_owns_the_policy(shell: Shell, home: Path) -> None:
+    made = ("keys", "create", "--home", home, "--organisation", "Force", "--policy-owner")
+    words = ("--purpose", "public-safety", "--purpose", "missing-persons")
+    shell(*made, "--kind", "police", "--place", "US-CA", *words)
+    first, force = (
+        line for line in shell("keys", "list", "--home", home).stdout.splitlines() if "CNT" in line
+    )
+    assert first.split()[3:7] == ["world", "general", "general", "-"]
+    assert force.split()[3:8] == ["US-CA", "missing-persons,", "public-safety", "-", "yes"]
+
+
+def test_laws_of_another_place_are_named_with_the_line_that_adds_them(shell: Shell, tmp_path: Path) -> None:
+    """Those that are in force already, or whose last day is over, are not."""
+    home = tmp_path / "home"
+    shell("init", "--home", home, "--place", "US-CA")
+    made = ("keys", "create", "--home", home, "--kind", "business", "--organisation")
+    told = shell(*made, "Prairie", "--place", "US-IL").stderr
+    assert "Not in force in this home, though Prairie is in US-IL: us-il-bipa." in told
+    assert "us-ca-ab1215" not in told.partition("packs = ")[0]
+    settings = home / "settings.toml"
+    lines = [line for line in settings.read_text().splitlines() if not line.startswith("packs")]
+    lines.append(next(line for line in told.splitlines() if line.startswith("packs = ")))
+    settings.write_text("\n".join(lines))
+    here = json.loads(shell("policy", "list", "--home", home, "--json").stdout)
+    assert {each["pack"] for each in here if each["in_force_here"]} >= {"base", "us-ca-ab1215", "us-il-bipa"}
+    again = shell("keys", "create", "--home", home, "--organisation", "Prairie").stderr
+    assert "Not in force" not in again
+    bare = tmp_path / "bare"
+    shell("init", "--home", bare)
+    told = shell("keys", "create", "--home", bare, "--organisation", "C", "--kind", "ngo", "--place", "US-CA")
+    assert "Not in force" not in told.stderr
+
+
+def test_a_place_that_a_pack_would_bring_is_said_to_be_one(shell: Shell, home: Path) -> None:
+    made = ("keys", "create", "--home", home, "--organisation", "City", "--kind", "public-agency")
+    told = shell(*made, "--place", "US-CA-SF", code=1).stderr
+    assert "the pack us-ca-sf knows US-CA-SF, and is not in force" in told
+    assert '"ibm-2020", "us-ca-sf"]' in told
+
+
+def test_a_key_for_no_place_in_particular_is_said_to_have_no_law(shell: Shell, home: Path) -> None:
+    assert "No law of a place holds for me" in shell("keys", "create", "--home", home).stderr
+    made = ("keys", "create", "--home", home, "--organisation", "Clippings", "--kind", "media")
+    assert "No law of a place holds for Clippings" in shell(*made).stderr
+    made = ("keys", "create", "--home", home, "--organisation", "Daily", "--kind", "media", "--place", "CH")
+    assert "No law" not in shell(*made).stderr
+
+
 def test_nothing_is_made_where_the_file_exists(shell: Shell, home: Path, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("mine")
     assert "exists" in shell("keys", "create", "--home", home, "--save", tmp_path / "key", code=1).output

@@ -111,18 +111,103 @@ def test_explain_asks_for_the_attributes_that_are_named(
     assert (said["call"]["actions"], said["allowed"]) == (actions, allowed)
 
 
-def test_explain_of_words_nobody_knows(shell: Shell) -> None:
-    police = ("--operation", "identify", "--kind", "police")
-    said = shell(
-        "policy", "explain", *police, "--place", "US-ZZ", "--packs", "base", "--purpose", "generl"
-    ).stdout
-    assert "the place 'US-ZZ' is not in the vocabulary" in said
-    assert "the purpose 'generl' is not in the vocabulary" in said
-    assert (
-        "no operation"
-        in shell("policy", "explain", "--operation", "Serch", *police[2:], "--place", "US", code=1).stderr
+CALL = {"--operation": "identify", "--kind": "business", "--place": "US", "--purpose": "general"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"--operation": "SearchFace"}, "no operation and no action; did you mean SearchFaces?"),
+        ({"--operation": "DetectLabels"}, "an operation of AWS's that is not offered here yet"),
+        ({"--place": "US-CAA"}, "no place 'US-CAA' in these packs; did you mean US-CA?"),
+        ({"--seat": "US-MA-BOS"}, "the pack us-ma-bos defines it, and is not among them"),
+        ({"--purpose": "generl"}, "no purpose 'generl' in these packs; did you mean general?\nKnown: access"),
+        ({"--group": "child-protecton"}, "did you mean child-protection?"),
+        ({"--offence": "us-md-stalking"}, "the pack us-md defines it, and is not among them"),
+        ({"--offence": "theft"}, "there is no offence 'theft' in these packs\nKnown: none."),
+        ({"--on-behalf-of": "police"}, "write --on-behalf-of as KIND:PLACE"),
+        ({"--on-behalf-of": "pol:US"}, "'pol' is no kind; did you mean police?"),
+        ({"--on-behalf-of": "police:US-XX"}, "there is no place 'US-XX' in these packs"),
+        ({"--tag": "x"}, "write a tag as NAME=VALUE"),
+        (
+            {"--tag": "orign=web-scrape"},
+            "there is no tag 'orign'; did you mean origin?\nKnown: countenance:orig",
+        ),
+        (
+            {"--tag": "countenance:colour=red"},
+            "there is no tag 'countenance:colour'\nKnown: countenance:orig",
+        ),
+        ({"--tag": "origin=webscrape"}, "countenance:origin is never 'webscrape'; did you mean web-scrape?"),
+        (
+            {"--tag": "countenance:never-suspects=TRUE"},
+            "is never 'TRUE'; did you mean true?\nKnown: false, true",
+        ),
+        ({"--tag": "consent=written", "--collection": "none"}, "--collection none has no tags"),
+        ({"--packs": "bsae"}, "no pack that ships; did you mean base?\nThose are amazon-2020"),
+    ],
+)
+def test_explain_of_words_nobody_knows(shell: Shell, wrong: dict[str, str], told: str) -> None:
+    said = CALL | {"--packs": "base"} | wrong
+    result = shell("policy", "explain", *(word for pair in said.items() for word in pair), code=1)
+    assert told in result.stderr
+    assert not result.stdout
+
+
+@pytest.mark.parametrize("day", ["0099-01-01", "9999-12-31"])
+def test_numbers_and_days_that_are_none(shell: Shell, day: str) -> None:
+    call = [word for pair in CALL.items() for word in pair]
+    told = shell("policy", "explain", *call, "--threshold", "nan", code=2).stderr
+    assert "'nan' is no number from 0 to 100" in told
+    for command in (("explain", *call), ("who-can", "identify"), ("diff", "base", "base,us-ca-sf")):
+        told = shell("policy", *command, "--date", day, code=2).stderr
+        assert "is not between 1000-01-01 and 9999-12-30" in told
+    shell("policy", "explain", *call, "--date", "9999-12-30", "--authorisation", "warrant")
+
+
+def test_explain_says_what_was_not_said(shell: Shell) -> None:
+    told = shell("policy", "explain", "--operation", "identify", "--place", "US", code=1).stderr
+    assert "missing is\n  --kind, one of individual, business," in told
+    assert "--place" not in told
+    told = shell("policy", "explain", code=1).stderr
+    assert [word in told for word in ("--operation", "--kind", "--place")] == [True] * 3
+
+
+def test_explain_before_any_law_says_so(shell: Shell) -> None:
+    call = (
+        "policy",
+        "explain",
+        *(word for pair in CALL.items() for word in pair),
+        "--packs",
+        "base,us-ca-sf",
     )
-    assert "NAME=VALUE" in shell("policy", "explain", *police, "--place", "US", "--tag", "x", code=1).stderr
+    early = shell(*call, "--date", "2019-06-30")
+    assert (
+        "no dated rule of these packs had begun: the first is us-ca-sf/19B.2, since 2019-07-01"
+        in early.stderr
+    )
+    assert early.stdout.startswith("Allowed")
+    assert not shell(*call, "--date", "2019-07-01").stderr
+
+
+def test_other_tags_than_ours_are_anybody_s(shell: Shell) -> None:
+    call = (
+        "policy",
+        "explain",
+        *(word for pair in CALL.items() for word in pair),
+        "--packs",
+        "base",
+        "--json",
+    )
+    said = json.loads(shell(*call, "--tag", "team=red", "--tag", "countenance:subjects=children").stdout)
+    assert said["call"]["tags"] == {"team": "red", "countenance:subjects": "children"}
+
+
+def test_who_can_and_diff_know_words_too(shell: Shell) -> None:
+    who = ("policy", "who-can", "identify", "--packs", "base")
+    assert "did you mean general?" in shell(*who, "--purpose", "generl", code=1).stderr
+    assert "no place 'XX' in these packs" in shell(*who, "--place", "XX", code=1).stderr
+    told = shell("policy", "diff", "base", "base,us-md", "--place", "US-MDD", code=1).stderr
+    assert "did you mean US-MD?" in told
 
 
 def test_explain_a_recorded_call(shell: Shell, home: Path) -> None:
