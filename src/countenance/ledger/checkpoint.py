@@ -5,6 +5,7 @@
     y8Q...=                           the Merkle root over them, base64
 
     — countenance.example/4f2a Fz...= the key's id (4 bytes) and signature (64 bytes), base64
+    — witness.example/w1 jWbPPw...=   a witness's: id, time (8 bytes) and signature (C2SP tlog-cosignature)
 
 The format is what public transparency logs and their witnesses speak, so others can check ours
 with code that is not ours.
@@ -15,6 +16,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -24,7 +27,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from countenance.errors import LedgerError
 
 _ED25519 = b"\x01"
-"""The algorithm's byte in a key id (C2SP signed-note)."""
+"""The byte in a key id that says: signs notes (C2SP signed-note)."""
+
+_COSIGNATURE = b"\x04"
+"""The byte in a key id that says: a witness's, signs notes with the time (C2SP tlog-cosignature)."""
+
+LONGEST_NOTE = 64 * 1024
+"""Bytes of a note that is looked at: some hundred signatures."""
+
+_SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +49,38 @@ class Checkpoint:
 
 def key_id(name: str, key: Ed25519PublicKey) -> bytes:
     """Four bytes that tell keys apart (C2SP signed-note): a hash of name, algorithm and public key."""
-    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + raw).digest()[:4]
+    return _key_id(name, key, _ED25519)
 
 
 def verifier_key(name: str, key: Ed25519PublicKey) -> str:
-    """The public key as other implementations take it: name+id+base64 (C2SP signed-note)."""
-    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return f"{name}+{key_id(name, key).hex()}+{base64.b64encode(_ED25519 + raw).decode()}"
+    """A log's public key as other implementations take it: name+id+base64 (C2SP signed-note)."""
+    return _key_line(name, key, _ED25519)
+
+
+def witness_key(name: str, key: Ed25519PublicKey) -> str:
+    """A witness's public key as other implementations take it (C2SP tlog-cosignature)."""
+    return _key_line(name, key, _COSIGNATURE)
 
 
 def read_key(line: str) -> tuple[str, Ed25519PublicKey]:
     """The log's name and public key in a line that `verifier_key` wrote. Raises LedgerError."""
-    name, _, rest = line.strip().partition("+")
-    identity, _, encoded = rest.partition("+")
-    raw = _decode(encoded)
-    if len(raw) != 33 or raw[:1] != _ED25519:
-        raise LedgerError("a verifier key is written name+id+key, and its key is an Ed25519 one")
-    key = Ed25519PublicKey.from_public_bytes(raw[1:])
-    if key_id(name, key).hex() != identity:
-        raise LedgerError(f"the verifier key of {name} was damaged: its id is another key's")
-    return name, key
+    return _read_key(line, _ED25519)
+
+
+def read_witness_key(line: str) -> tuple[str, Ed25519PublicKey]:
+    """The witness's name and public key in a line that `witness_key` wrote. Raises LedgerError."""
+    return _read_key(line, _COSIGNATURE)
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for a name of a log or a witness that notes cannot carry."""
+    if not name or "+" in name or any(c.isspace() or not c.isprintable() for c in name):
+        raise ValueError(f"the name {name!r} is empty or holds a space, a plus or a control character")
 
 
 def sign(head: Checkpoint, key: Ed25519PrivateKey) -> str:
     """The signed note of a head, under the origin's name. Raises ValueError for a name notes cannot carry."""
-    if not head.origin or "+" in head.origin or any(c.isspace() or not c.isprintable() for c in head.origin):
-        raise ValueError(
-            f"the origin {head.origin!r} is empty or holds a space, a plus or a control character"
-        )
+    check_name(head.origin)
     text = f"{head.origin}\n{head.size}\n{base64.b64encode(head.root).decode()}\n"
     signature = key_id(head.origin, key.public_key()) + key.sign(text.encode())
     return f"{text}\n\N{EM DASH} {head.origin} {base64.b64encode(signature).decode()}\n"
@@ -78,29 +92,129 @@ def verify(note: object, origin: str, key: Ed25519PublicKey) -> Checkpoint:
     Signatures by other keys (a witness's) may stand beside ours and are not looked at.
     note: anything, since a changed database may hold anything where a text was.
     """
+    return verify_any(note, origin, [key])[0]
+
+
+def verify_any(
+    note: object, origin: str, keys: Iterable[Ed25519PublicKey]
+) -> tuple[Checkpoint, Ed25519PublicKey]:
+    """The head a note signs, and the first of a log's keys that signed it. Raises LedgerError as `verify`."""
     if not isinstance(note, str):
         raise LedgerError("the checkpoint is not text")
-    text, gap, signatures = note.partition("\n\n")
+    if len(note) > LONGEST_NOTE:
+        raise LedgerError("the checkpoint is longer than any that carries a hundred signatures")
+    text, gap, _ = note.partition("\n\n")
     head = _parse(text)
     if not gap or head.origin != origin:
         raise LedgerError(f"the checkpoint is not one of {origin}")
-    wanted = key_id(origin, key)
-    for line in signatures.split("\n")[:-1]:
-        dash, name, encoded = _fields(line)
-        raw = _decode(encoded)
-        if dash != "\N{EM DASH}" or name != origin or raw[:4] != wanted:
-            continue
-        try:
-            key.verify(raw[4:], f"{text}\n".encode())
-        except InvalidSignature as error:
-            raise LedgerError(f"the signature of the checkpoint of size {head.size} is wrong") from error
-        return head
+    for key in keys:
+        for raw in _signatures(note, origin, key_id(origin, key)):
+            try:
+                key.verify(raw, f"{text}\n".encode())
+            except InvalidSignature as error:
+                raise LedgerError(f"the signature of the checkpoint of size {head.size} is wrong") from error
+            return head, key
     raise LedgerError(f"the checkpoint of size {head.size} is not signed by this log's key")
+
+
+def text_of(note: str) -> str:
+    """What a note's signatures are over: its text with the final newline. Raises LedgerError."""
+    text, gap, _ = note.partition("\n\n")
+    if not gap:
+        raise LedgerError("a note has a blank line before its signatures")
+    return f"{text}\n"
+
+
+def peek(note: str) -> Checkpoint:
+    """What a note says, whoever signed it or nobody. Raises LedgerError where it is no checkpoint."""
+    return _parse(text_of(note).removesuffix("\n"))
+
+
+def cosign(note: str, name: str, key: Ed25519PrivateKey, time: int) -> str:
+    """A witness's signature line under a note. time: when, in Unix seconds."""
+    check_name(name)
+    signature = key.sign(_cosigned_text(note, time))
+    raw = _key_id(name, key.public_key(), _COSIGNATURE) + time.to_bytes(8, "big") + signature
+    return f"\N{EM DASH} {name} {base64.b64encode(raw).decode()}\n"
+
+
+def cosigned(note: str, name: str, key: Ed25519PublicKey) -> int | None:
+    """When a witness signed a note, in Unix seconds; None where it did not.
+
+    Raises LedgerError for a signature under its name and key id that is not its own.
+    """
+    times = []
+    for raw in _signatures(note, name, _key_id(name, key, _COSIGNATURE)):
+        time = int.from_bytes(raw[:8], "big")
+        try:
+            key.verify(raw[8:], _cosigned_text(note, time))
+        except InvalidSignature as error:
+            raise LedgerError(f"the signature of the witness {name} is wrong") from error
+        times.append(time)
+    return max(times, default=None)
+
+
+def joined(note: str, *others: str) -> str:
+    """A note with the signature lines of others over the same text: of each signer the last one.
+
+    Raises LedgerError where their texts differ.
+    """
+    lines: dict[tuple[str, bytes], str] = {}
+    for each in (note, *others):
+        if text_of(each) != text_of(note):
+            raise LedgerError("signatures over different heads cannot be put under one")
+        for line in _signature_lines(each):
+            _, signer, encoded = _fields(line)
+            lines[signer, _decode(encoded)[:4]] = line
+    return f"{text_of(note)}\n" + "".join(f"{line}\n" for line in lines.values())
+
+
+def _key_id(name: str, key: Ed25519PublicKey, algorithm: bytes) -> bytes:
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return hashlib.sha256(name.encode() + b"\n" + algorithm + raw).digest()[:4]
+
+
+def _key_line(name: str, key: Ed25519PublicKey, algorithm: bytes) -> str:
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    encoded = base64.b64encode(algorithm + raw).decode()
+    return f"{name}+{_key_id(name, key, algorithm).hex()}+{encoded}"
+
+
+def _read_key(line: str, algorithm: bytes) -> tuple[str, Ed25519PublicKey]:
+    name, _, rest = line.strip().partition("+")
+    identity, _, encoded = rest.partition("+")
+    raw = _decode(encoded)
+    if len(raw) != 33 or raw[:1] != algorithm:
+        whose = "log's" if algorithm == _ED25519 else "witness's"
+        raise LedgerError(f"a {whose} verifier key is written name+id+key, and its key is an Ed25519 one")
+    key = Ed25519PublicKey.from_public_bytes(raw[1:])
+    if _key_id(name, key, algorithm).hex() != identity:
+        raise LedgerError(f"the verifier key of {name} was damaged: its id is another key's")
+    return name, key
+
+
+def _cosigned_text(note: str, time: int) -> bytes:
+    return f"cosignature/v1\ntime {time}\n{text_of(note)}".encode()
+
+
+def _signatures(note: str, name: str, identity: bytes) -> list[bytes]:
+    """What the signature lines of one key hold after its id."""
+    found = []
+    for line in _signature_lines(note):
+        dash, signer, encoded = _fields(line)
+        raw = _decode(encoded)
+        if dash == "\N{EM DASH}" and signer == name and raw[:4] == identity:
+            found.append(raw[4:])
+    return found
+
+
+def _signature_lines(note: str) -> Sequence[str]:
+    return note.partition("\n\n")[2].split("\n")[:-1]
 
 
 def _parse(text: str) -> Checkpoint:
     lines = text.split("\n")
-    if len(lines) < 3 or not lines[1].isascii() or not lines[1].isdigit() or str(int(lines[1])) != lines[1]:
+    if len(lines) < 3 or not _SIZE.fullmatch(lines[1]):
         raise LedgerError("a checkpoint has three lines: origin, size, root")
     root = _decode(lines[2])
     if len(root) != 32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -10,7 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countenance.errors import LedgerError
-from countenance.ledger.checkpoint import Checkpoint, key_id, read_key, sign, verifier_key, verify
+from countenance.ledger.checkpoint import (
+    LONGEST_NOTE,
+    Checkpoint,
+    cosign,
+    cosigned,
+    joined,
+    key_id,
+    peek,
+    read_key,
+    read_witness_key,
+    sign,
+    text_of,
+    verifier_key,
+    verify,
+    verify_any,
+    witness_key,
+)
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key()
@@ -95,5 +112,112 @@ def test_a_size_is_written_in_one_way(size: str) -> None:
 
 @pytest.mark.parametrize("origin", ["", "a log", "a+log", "a\nlog", "a\x00log"])
 def test_an_origin_notes_cannot_carry_is_refused(origin: str) -> None:
-    with pytest.raises(ValueError, match="origin"):
+    with pytest.raises(ValueError, match="the name"):
         sign(Checkpoint(origin, 0, bytes(32)), KEY)
+
+
+def test_a_size_that_no_log_has_is_no_size() -> None:
+    for digits in (19, 5000):
+        with pytest.raises(LedgerError, match="three lines"):
+            verify(NOTE.replace("20852163", "9" * digits), ORIGIN, PUBLIC)
+    with pytest.raises(LedgerError, match="longer than any"):
+        verify(NOTE + "x" * LONGEST_NOTE, ORIGIN, PUBLIC)
+
+
+# Several keys
+
+NEXT = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+
+
+def test_a_head_that_two_keys_signed_is_good_with_either() -> None:
+    both = joined(NOTE, sign(HEAD, NEXT))
+    assert both.count("\N{EM DASH}") == 2
+    assert verify(both, ORIGIN, PUBLIC) == verify(both, ORIGIN, NEXT.public_key()) == HEAD
+    assert verify_any(NOTE, ORIGIN, [NEXT.public_key(), PUBLIC]) == (HEAD, PUBLIC)
+    with pytest.raises(LedgerError, match="not signed by this log's key"):
+        verify_any(NOTE, ORIGIN, [NEXT.public_key()])
+    with pytest.raises(LedgerError, match="not signed by this log's key"):
+        verify_any(NOTE, ORIGIN, [])
+
+
+def test_a_wrong_signature_under_a_known_key_spoils_the_note() -> None:
+    """Signed-note: a note with a bad signature of a known key is rejected whole."""
+    other = sign(Checkpoint(ORIGIN, 1, bytes(32)), NEXT)
+    forged = NOTE + other.partition("\n\n")[2]
+    with pytest.raises(LedgerError, match="is wrong"):
+        verify_any(forged, ORIGIN, [NEXT.public_key(), PUBLIC])
+
+
+# Cosignatures
+
+WITNESS = Ed25519PrivateKey.from_private_bytes(bytes(range(2, 34)))
+NAME = "witness.example/w1"
+TIME = 1679315147
+COSIGNED = NOTE + cosign(NOTE, NAME, WITNESS, TIME)
+
+
+def test_a_cosignature_is_what_the_specification_says() -> None:
+    line = COSIGNED.splitlines()[-1]
+    dash, name, encoded = line.split(" ")
+    raw = base64.b64decode(encoded)
+    assert (dash, name, len(raw)) == ("\N{EM DASH}", NAME, 4 + 8 + 64)
+    public = WITNESS.public_key().public_bytes_raw()
+    assert raw[:4] == hashlib.sha256(NAME.encode() + b"\n\x04" + public).digest()[:4]
+    assert int.from_bytes(raw[4:12], "big") == TIME
+    root = base64.b64encode(HEAD.root).decode()
+    signed = f"cosignature/v1\ntime {TIME}\n{ORIGIN}\n20852163\n{root}\n"
+    WITNESS.public_key().verify(raw[12:], signed.encode())
+
+
+def test_the_time_of_a_cosignature_is_read_and_the_log_s_signature_stays() -> None:
+    assert cosigned(COSIGNED, NAME, WITNESS.public_key()) == TIME
+    assert cosigned(NOTE, NAME, WITNESS.public_key()) is None
+    assert cosigned(COSIGNED, "witness.example/w2", WITNESS.public_key()) is None
+    assert verify(COSIGNED, ORIGIN, PUBLIC) == HEAD
+
+
+def test_a_witness_s_key_is_none_of_a_log() -> None:
+    line = witness_key(NAME, WITNESS.public_key())
+    name, key = read_witness_key(line + "\n")
+    assert (name, key.public_bytes_raw()) == (NAME, WITNESS.public_key().public_bytes_raw())
+    with pytest.raises(LedgerError, match="a log's verifier key"):
+        read_key(line)
+    with pytest.raises(LedgerError, match="a witness's verifier key"):
+        read_witness_key(verifier_key(NAME, WITNESS.public_key()))
+
+
+def test_the_log_cannot_cosign_as_its_own_witness_by_accident() -> None:
+    """One key under one name may do both: the id's algorithm byte keeps them apart."""
+    both = NOTE + cosign(NOTE, ORIGIN, KEY, TIME)
+    assert verify(both, ORIGIN, PUBLIC) == HEAD
+    assert cosigned(NOTE, ORIGIN, PUBLIC) is None
+    assert cosigned(both, ORIGIN, PUBLIC) == TIME
+
+
+@given(st.integers(len(NOTE) + 2, len(COSIGNED) - 2), st.integers(1, 0x7F))
+def test_no_character_of_a_cosignature_can_be_changed(at: int, mask: int) -> None:
+    changed = COSIGNED[:at] + chr(ord(COSIGNED[at]) ^ mask) + COSIGNED[at + 1 :]
+    try:
+        assert cosigned(changed, NAME, WITNESS.public_key()) is None  # another name or id: another's
+    except LedgerError:
+        pass
+
+
+def test_signatures_are_put_under_one_text_and_once_each() -> None:
+    later = NOTE + cosign(NOTE, NAME, WITNESS, TIME + 60)
+    other = NOTE + cosign(NOTE, "witness.example/w2", NEXT, TIME)
+    whole = joined(COSIGNED, later, other, NOTE)
+    assert whole.count("\N{EM DASH}") == 3
+    assert cosigned(whole, NAME, WITNESS.public_key()) == TIME + 60
+    assert cosigned(whole, "witness.example/w2", NEXT.public_key()) == TIME
+    assert joined(whole) == whole
+    with pytest.raises(LedgerError, match="different heads"):
+        joined(NOTE, sign(Checkpoint(ORIGIN, 1, bytes(32)), KEY))
+
+
+def test_what_a_note_says_is_read_without_believing_it() -> None:
+    assert peek(NOTE) == HEAD
+    assert text_of(NOTE).splitlines() == NOTE.splitlines()[:3]
+    for nonsense in ("", "a\nb\nc", "\n\n"):
+        with pytest.raises(LedgerError):
+            peek(nonsense)
