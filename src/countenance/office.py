@@ -175,7 +175,7 @@ def verified(
     """
     name, key = _public_key(public_key or settings.ledger_public_key)
     head = None if known is None else checkpoint.verify(_text(known), name, key)
-    with _snapshots(settings) as snapshots:
+    with reading(settings) as snapshots:
         return verification.verify(snapshots, name, key, progress, head)
 
 
@@ -183,7 +183,7 @@ def newest_checkpoint(settings: Settings) -> str:
     """The newest signed head of the ledger, to be kept elsewhere. Raises LedgerError where it is not good."""
     name, key = _public_key(settings.ledger_public_key)
     query = sa.select(verification.raw(checkpoints.c.note)).order_by(checkpoints.c.size.desc()).limit(1)
-    with _snapshots(settings) as snapshots, snapshots() as connection:
+    with reading(settings) as snapshots, snapshots() as connection:
         note: str | None = connection.execute(query).scalar_one_or_none()
     if note is None:
         raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
@@ -194,7 +194,7 @@ def newest_checkpoint(settings: Settings) -> str:
 def entry(settings: Settings, number: int) -> dict[str, Any]:
     """One entry of the ledger as it is written, not verified. Raises LedgerError where there is none."""
     query = sa.select(verification.raw(entries.c.body)).where(entries.c.seq == number)
-    with _snapshots(settings) as snapshots, snapshots() as connection:
+    with reading(settings) as snapshots, snapshots() as connection:
         body: bytes | None = connection.execute(query).scalar_one_or_none()
     if body is None:
         raise LedgerError(f"the ledger has no entry {number}")
@@ -308,7 +308,7 @@ def _check_database(settings: Settings) -> None:
 
 
 @contextmanager
-def _snapshots(settings: Settings) -> Iterator[Snapshots]:
+def reading(settings: Settings) -> Iterator[Snapshots]:
     """Reads of a home's database that change nothing in it: no migration, no writer."""
     _check_database(settings)
     url = sa.make_url(settings.database_url)
