@@ -12,11 +12,11 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -33,6 +33,9 @@ home = sa.Table(
     schema,
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("packs", sa.Text, nullable=False, server_default=""),  # in force at the last start, as JSON
+    sa.Column(
+        "models", sa.Text, nullable=False, server_default=""
+    ),  # compared at the last start, JSON
 )
 
 organisations = sa.Table(
@@ -99,9 +102,12 @@ faces = sa.Table(
     sa.Column("box", sa.Text, nullable=False),  # four ratios, as galleries.store writes them
     sa.Column("confidence", sa.Float, nullable=False),
     sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("subject", sa.LargeBinary, nullable=False),  # a key by which this person's entries are found
+    sa.Column("enrolled", sa.Float, nullable=False),  # when, as a Unix time
     sa.UniqueConstraint("collection", "face_id"),
     sa.UniqueConstraint("collection", "image_id", "external_image_id", "box"),
     sa.Index("faces_by_change", "collection", "change"),
+    sa.Index("faces_by_external", "collection", "external_image_id"),
     sqlite_autoincrement=True,
 )
 
@@ -145,14 +151,45 @@ checkpoints = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
 )
 
-open_calls = sa.Table(
-    "open_calls",
+handovers = sa.Table(  # the heads that a log's old key and its new one both signed
+    "handovers",
     schema,
-    sa.Column("decision", _row, primary_key=True, autoincrement=False),
-    sa.Column("process", sa.Text, nullable=False),
+    sa.Column("size", _row, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
 )
 
-VERSION = 4
+witnessed = sa.Table(  # heads with the signatures of others beside ours
+    "witnessed",
+    schema,
+    sa.Column("size", _row, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+calls = sa.Table(  # where each decision's outcome is; an open call has none and the process that is at it
+    "calls",
+    schema,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("process", sa.Text),
+    sa.Column("outcome", _row),
+)
+sa.Index("open_calls_of", calls.c.process, sqlite_where=calls.c.outcome.is_(None))
+
+vault = sa.Table(  # what a call said that is nobody else's business, encrypted
+    "vault",
+    schema,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("written", sa.Float, nullable=False),
+)
+
+vault_keys = sa.Table(  # one key a record: without it the record is noise
+    "vault_keys",
+    schema,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.LargeBinary, nullable=False),
+)
+
+VERSION = 5
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
     2: (
@@ -168,11 +205,37 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE keys ADD COLUMN policy_owner INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE home ADD COLUMN packs TEXT NOT NULL DEFAULT ''",
     ),
+    4: (
+        "ALTER TABLE home ADD COLUMN models TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE faces ADD COLUMN subject BLOB NOT NULL DEFAULT ''",
+        "ALTER TABLE faces ADD COLUMN enrolled FLOAT NOT NULL DEFAULT 0",
+        "CREATE INDEX faces_by_external ON faces (collection, external_image_id)",
+        # One key for all faces of one ExternalImageId, else one a face; enrolled counts from now on.
+        "UPDATE faces SET subject = randomblob(32), enrolled = unixepoch()",
+        "UPDATE faces SET subject = (SELECT first.subject FROM faces AS first"
+        " WHERE first.collection = faces.collection AND first.external_image_id = faces.external_image_id"
+        " ORDER BY first.number LIMIT 1) WHERE external_image_id <> ''",
+        "CREATE TABLE handovers (size INTEGER NOT NULL PRIMARY KEY, note TEXT NOT NULL)",
+        "CREATE TABLE witnessed (size INTEGER NOT NULL PRIMARY KEY, note TEXT NOT NULL)",
+        "CREATE TABLE calls (decision INTEGER NOT NULL PRIMARY KEY, process TEXT, outcome INTEGER)",
+        "INSERT INTO calls (decision, outcome) SELECT json_extract(CAST(body AS TEXT), '$.decision'), seq"
+        " FROM entries WHERE json_extract(CAST(body AS TEXT), '$.kind') = 'outcome'",
+        "INSERT INTO calls (decision, process) SELECT decision, process FROM open_calls",
+        "CREATE INDEX open_calls_of ON calls (process) WHERE outcome IS NULL",
+        "DROP TABLE open_calls",
+        "CREATE TABLE vault"
+        " (decision INTEGER NOT NULL PRIMARY KEY, body BLOB NOT NULL, written FLOAT NOT NULL)",
+        "CREATE TABLE vault_keys (decision INTEGER NOT NULL PRIMARY KEY, key BLOB NOT NULL)",
+    ),
 }
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""
 
 BATCH = 128
 """Writes gathered into one commit at most; more would only delay the first of them."""
+
+GATHERING = 0.1
+"""Share of the last commit's time that the next one waits for as many writes as that had: where fsync is
+slow, writers that were answered together come back together. Measured: bench/record.py."""
 
 PATIENCE = 5.0
 """Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
@@ -209,6 +272,57 @@ class _Job:
     done: Future[Any]
 
 
+class Journal(Protocol):
+    """What is told of every write transaction, inside it and on the writer's thread: the ledger."""
+
+    def begin(self, connection: Connection) -> None:
+        """A transaction began; raising ends it before any work."""
+
+    def mark(self) -> None:
+        """One more piece of work begins."""
+
+    def undo(self, connection: Connection) -> None:
+        """What was done since the last mark was undone."""
+
+    def seal(self, connection: Connection) -> None:
+        """All work is done; raising undoes all of it."""
+
+
+class Statement:
+    """A statement that is compiled once and handed to the driver as it is.
+
+    For the few that every call runs: SQLAlchemy spends ten times longer on one than SQLite does.
+    """
+
+    def __init__(self, clause: sa.sql.ClauseElement) -> None:
+        self._clause = clause
+        self._made: tuple[str, str, Mapping[str, Any], Sequence[str] | None] | None = None
+
+    def run(self, connection: Connection, **values: object) -> list[tuple[Any, ...]]:
+        """The rows, as the driver gives them: nothing is converted."""
+        return self._execute(connection, values).fetchall()  # type: ignore[no-any-return]
+
+    def count(self, connection: Connection, **values: object) -> int:
+        """How many rows it changed."""
+        return int(self._execute(connection, values).rowcount)
+
+    def _execute(self, connection: Connection, values: Mapping[str, object]) -> Any:
+        if self._made is None or self._made[0] != connection.dialect.name:
+            compiled: Any = self._clause.compile(connection)
+            order = compiled.positiontup if compiled.positional else None
+            self._made = connection.dialect.name, str(compiled), compiled.params, order
+        _, text, own, order = self._made
+        bound = {**own, **values}
+        cursor = driver(connection).cursor()
+        cursor.execute(text, bound if order is None else [bound[name] for name in order])
+        return cursor
+
+
+def driver(connection: Connection) -> Any:
+    """The driver's own connection under SQLAlchemy's."""
+    return connection.connection.driver_connection
+
+
 class Database:
     """Transactions on the home's database.
 
@@ -220,7 +334,7 @@ class Database:
         self.url = sa.make_url(url)
         self._readers = _engine(self.url, "BEGIN", (*_PRAGMAS, "query_only=ON"), size=16)
         self._writer = _engine(self.url, "BEGIN IMMEDIATE", _PRAGMAS, size=1)
-        self._before_commit: list[Callable[[Connection], None]] = []
+        self._journals: list[Journal] = []
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         with _translated(), _marked(), self._writer.begin() as connection:
@@ -228,9 +342,9 @@ class Database:
         self._thread = threading.Thread(target=self._serve, name="database-writer", daemon=True)
         self._thread.start()
 
-    def before_commit(self, work: Callable[[Connection], None]) -> None:
-        """Have `work` run at the end of every write transaction, inside it: the ledger seals there."""
-        self._before_commit.append(work)
+    def keep(self, journal: Journal) -> None:
+        """Have a journal told of every write transaction from now on."""
+        self._journals.append(journal)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -286,15 +400,28 @@ class Database:
             self._writer.dispose()
 
     def _serve(self) -> None:
+        batch: list[_Job] = []
+        took = 0.0
         while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < BATCH and not self._waiting.empty():
-                job = self._waiting.get()
-                if job is None:
-                    self._waiting.put(None)
-                    break
-                batch.append(job)
+            batch = self._gather(first, len(batch), time.perf_counter() + took * GATHERING)
+            began = time.perf_counter()
             self._commit(batch)
+            took = time.perf_counter() - began
+
+    def _gather(self, first: _Job, before: int, patience: float) -> list[_Job]:
+        """What waits, up to BATCH; until `patience` also what is late of as many as there were before."""
+        batch = [first]
+        while len(batch) < BATCH:
+            try:
+                left = patience - time.perf_counter() if len(batch) < before else 0
+                job = self._waiting.get(timeout=left) if left > 0 else self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                self._waiting.put(None)
+                break
+            batch.append(job)
+        return batch
 
     def _commit(self, batch: list[_Job]) -> None:
         """One transaction for the batch. A job that raises is undone alone; a commit that fails fails all."""
@@ -302,17 +429,16 @@ class Database:
         failures: list[tuple[_Job, Exception]] = []
         try:
             with _translated(), _marked(), self._writer.begin() as connection:
+                for journal in self._journals:
+                    journal.begin(connection)
                 for job in batch:
                     try:
-                        with connection.begin_nested():
-                            result = job.work(connection)
+                        results.append((job, self._alone(connection, job)))
                     except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
-                        _still_open(connection, fault)
+                        self._undo(connection, fault)
                         failures.append((job, fault))
-                    else:
-                        results.append((job, result))
-                for seal in self._before_commit:
-                    seal(connection)
+                for journal in self._journals:
+                    journal.seal(connection)
         except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
             for job in batch:
                 job.done.set_exception(fault)
@@ -321,6 +447,25 @@ class Database:
             job.done.set_exception(_storage(error))
         for job, result in results:
             job.done.set_result(result)
+
+    def _alone(self, connection: Connection, job: _Job) -> Any:
+        """A job's result, from work that can be undone by itself."""
+        cursor = driver(connection).cursor()
+        cursor.execute("SAVEPOINT job")
+        for journal in self._journals:
+            journal.mark()
+        result = job.work(connection)
+        cursor.execute("RELEASE SAVEPOINT job")
+        return result
+
+    def _undo(self, connection: Connection, fault: Exception) -> None:
+        """Undo the job that just failed, and it alone."""
+        _still_open(connection, fault)
+        cursor = driver(connection).cursor()
+        cursor.execute("ROLLBACK TO SAVEPOINT job")
+        cursor.execute("RELEASE SAVEPOINT job")
+        for journal in self._journals:
+            journal.undo(connection)
 
 
 def _engine(url: sa.URL, begin: str, pragmas: Sequence[str], size: int) -> sa.Engine:
@@ -374,13 +519,17 @@ def _still_open(connection: Connection, fault: Exception) -> None:
         raise StorageError(f"the database gave up the transaction: {first}") from fault
 
 
+_REFUSED = (sa.exc.SQLAlchemyError, sqlite3.Error)
+"""What a database refuses with, through SQLAlchemy or past it."""
+
+
 def _storage(error: Exception) -> Exception:
-    return StorageError(str(error)) if isinstance(error, sa.exc.SQLAlchemyError) else error
+    return StorageError(str(error)) if isinstance(error, _REFUSED) else error
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sa.exc.SQLAlchemyError as error:
+    except _REFUSED as error:
         raise StorageError(str(error)) from error

@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 
 from countenance import refusal
 from countenance.aws import model
-from countenance.database import Database, open_calls
+from countenance.database import Database, Statement, calls
 from countenance.declared import NOTHING, Change, Declared, changes, stated, widens
 from countenance.errors import (
     AccessDenied,
@@ -36,9 +36,21 @@ from countenance.errors import (
     StorageError,
 )
 from countenance.galleries import store
-from countenance.ledger import Ledger, Result, Written, decision_entry, outcome_entry
+from countenance.ledger import (
+    SILENCE,
+    Ledger,
+    Model,
+    Record,
+    Result,
+    Told,
+    Written,
+    decision_entry,
+    outcome_entry,
+    private,
+)
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools
 from countenance.operations.catalogue import catalogue
+from countenance.operations.galleries import population
 from countenance.policy import Asked, Collection, Org, Policy, defaults, question
 from countenance.types import EMPTY, Caller, Decision, Receipt
 
@@ -152,17 +164,24 @@ class Gate:
     def interrupt(self, alive: Callable[[str], bool]) -> int:
         """Give every decision whose process is gone its `interrupted` entry; how many there were.
 
-        The ledger says which they are: what the table of open calls says beyond that is forgotten.
+        The ledger says which they are: what the table of calls says otherwise is put right.
         """
 
         def write(connection: Connection) -> int:
-            left = [
-                row.decision for row in connection.execute(sa.select(open_calls)) if not alive(row.process)
-            ]
-            lost = self.ledger.unfinished(connection, left)
-            for decision in sorted(lost):
+            opened = sa.select(calls).where(calls.c.outcome.is_(None))
+            left = [row.decision for row in connection.execute(opened) if not alive(row.process)]
+            ended = self.ledger.outcomes(connection, left)
+            lost = sorted(decision for decision, outcome in ended.items() if outcome is None)
+            for decision in lost:
                 self._conclude(connection, decision, Result.INTERRUPTED)
-            connection.execute(open_calls.delete().where(open_calls.c.decision.in_(set(left) - lost)))
+            for decision in set(left) - set(lost):
+                row = calls.c.decision == decision
+                if decision in ended:
+                    connection.execute(
+                        calls.update().where(row).values(outcome=ended[decision], process=None)
+                    )
+                else:
+                    connection.execute(calls.delete().where(row))
             return len(lost)
 
         return self.database.write(write)
@@ -215,6 +234,7 @@ class Gate:
         """The decision, durable before any work; a refusal's outcome goes with it."""
         operation = self.operations[call.operation]
         keys = self.tools.keys
+        record = Record({**private(call.declared), **operation.private(call.request)})
 
         def write(connection: Connection) -> Recorded:
             entry = decision_entry(
@@ -227,24 +247,32 @@ class Gate:
                 pseudonym=keys.pseudonym(call.caller.key),
                 counter=keys.count(connection, call.caller.key),
                 purpose=call.declared.purpose or call.caller.purpose,
-                model=self.tools.vision.model,
+                model=self._model(call),
                 collection=operation.collection(call.request, call.caller),
                 size=call.gallery.size if call.gallery else None,
                 threshold=matter.asked.threshold,
                 attributes=matter.asked.attributes,
                 declared=call.declared,
+                private=record.commitments,
                 defaults=defaults(call.declared, matter.collection, self.policy.reads),
                 changed=matter.changed,
                 refusal="" if decision.allowed else refusal.note(decision),
             )
             written = self.ledger.append(connection, entry)
-            connection.execute(open_calls.insert(), {"decision": written.seq, "process": self.process})
+            if record.said:
+                self.tools.vault.put(connection, written.seq, record, call.now)
+            _OPEN.run(connection, decision=written.seq, process=self.process, outcome=None)
             if decision.allowed:
                 return Recorded(written, None)
             outcome = self._conclude(connection, written.seq, Result.REFUSED, AccessDenied.code)
             return Recorded(written, _receipt(written, outcome))
 
         return self.database.write(write)
+
+    def _model(self, call: Call) -> Model:
+        vision = self.tools.vision
+        curve = vision.calibration(population(call.gallery)) if call.gallery else vision.calibration()
+        return Model(vision.model, vision.digest, f"{curve.population}:{curve.digest}")
 
     def _run(self, call: Call, decision: Written) -> Ended:
         """The operation, then its writes and the outcome's entry in one transaction.
@@ -258,9 +286,7 @@ class Gate:
             def write(connection: Connection) -> Ended:
                 done = work if isinstance(work, Done) else work.write(connection)
                 encoded = ready or model.encode(call.operation, done.answer)
-                outcome = self._conclude(
-                    connection, decision.seq, Result.ANSWERED, None, done.candidates, done.top
-                )
+                outcome = self._conclude(connection, decision.seq, Result.ANSWERED, told=done.told)
                 return Ended(encoded, done, _receipt(decision, outcome))
 
             ended = self.database.write(write)
@@ -307,25 +333,25 @@ class Gate:
         decision: int,
         result: Result,
         error: str | None = None,
-        candidates: int | None = None,
-        top: float | None = None,
+        told: Told = SILENCE,
     ) -> Written:
         """The second entry of a call, in the transaction that holds its writes. A call has just one.
 
         Raises StorageError where the decision awaits none.
         """
-        awaited = connection.execute(open_calls.delete().where(open_calls.c.decision == decision))
-        if awaited.rowcount != 1:
+        entry = outcome_entry(now=self.clock(), decision=decision, result=result, error=error, told=told)
+        written = self.ledger.append(connection, entry)
+        if _CLOSE.count(connection, closing=decision, at=written.seq) != 1:
             raise StorageError(f"decision {decision} has its outcome already")
-        entry = outcome_entry(
-            now=self.clock(),
-            decision=decision,
-            result=result,
-            error=error,
-            candidates=candidates,
-            top=top,
-        )
-        return self.ledger.append(connection, entry)
+        return written
+
+
+_OPEN = Statement(calls.insert())
+_CLOSE = Statement(
+    calls.update()
+    .where(calls.c.decision == sa.bindparam("closing"), calls.c.outcome.is_(None))
+    .values(outcome=sa.bindparam("at"), process=None)
+)
 
 
 def _receipt(decision: Written, outcome: Written) -> Receipt:

@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.engine import Connection
 
-from countenance.database import keys, organisations
+from countenance.database import Statement, keys, organisations
 from countenance.errors import HomeError
 from countenance.types import Caller, OrganisationKind
 
@@ -69,6 +69,7 @@ class Keys:
         if len(master) != 32:
             raise HomeError("master.key must hold 32 bytes; restore it from a backup of this home")
         self._seal = AESGCM(self._derive(master, "api-key-secrets"))
+        self._records = AESGCM(self._derive(master, "record-keys"))
         self._tokens = self._derive(master, "page-tokens")
         self._pseudonyms = self._derive(master, "caller-pseudonyms")
 
@@ -79,6 +80,15 @@ class Keys:
     def token(self, content: bytes) -> bytes:
         """A MAC (16 bytes) that only this home can make: it signs page tokens."""
         return hmac.digest(self._tokens, content, "sha256")[:16]
+
+    def seal(self, content: bytes, bound: bytes) -> bytes:
+        """Content that only this home can read, and only together with what it is bound to."""
+        nonce = secrets.token_bytes(12)
+        return nonce + self._records.encrypt(nonce, content, bound)
+
+    def unseal(self, sealed: bytes, bound: bytes) -> bytes:
+        """Raises InvalidTag or ValueError for what this home did not seal."""
+        return self._records.decrypt(sealed[:12], sealed[12:], bound)
 
     def pseudonym(self, access_key_id: str) -> str:
         """What the ledger calls a key: the same each time, and not the key's id (24 hex digits)."""
@@ -145,9 +155,8 @@ class Keys:
 
     def count(self, connection: Connection, access_key_id: str) -> int:
         """One more call of this key: how many it has made. A gap in the ledger's counters shows a loss."""
-        key = keys.c.access_key_id == access_key_id
-        connection.execute(keys.update().where(key).values(calls=keys.c.calls + 1))
-        return int(connection.execute(sa.select(keys.c.calls).where(key)).scalar_one())
+        [(calls,)] = _COUNT.run(connection, key=access_key_id)
+        return int(calls)
 
     def list(self, connection: Connection) -> list[Key]:
         return [_key(row) for row in connection.execute(_KEYS.order_by(keys.c.created))]
@@ -187,6 +196,13 @@ class Keys:
         except (InvalidTag, TypeError, ValueError):  # a changed row may hold anything
             return None
 
+
+_COUNT = Statement(
+    keys.update()
+    .where(keys.c.access_key_id == sa.bindparam("key"))
+    .values(calls=keys.c.calls + 1)
+    .returning(keys.c.calls)
+)
 
 _KEYS: sa.Select[Any] = sa.select(
     *(column for column in keys.c if column.name != "secret"),

@@ -286,7 +286,7 @@ class _Office:
 @contextmanager
 def _administered(settings: Settings) -> Iterator[_Office]:
     keys, ledger, database = Keys(secret_of(settings.master_key)), ledger_of(settings), database_of(settings)
-    database.before_commit(ledger.seal)
+    database.keep(ledger)
     try:
         yield _Office(keys, database, ledger)
     finally:

@@ -14,6 +14,7 @@ from countenance.errors import AwsError, UnrecognizedClient
 from countenance.galleries import Galleries
 from countenance.gate import Answer, Gate
 from countenance.keys import Keys
+from countenance.ledger import Vault
 from countenance.ledger.presence import Presence
 from countenance.office import database_of, ledger_of, note_packs, secret_of
 from countenance.operations import Tools
@@ -44,7 +45,7 @@ class Service:
         with ExitStack() as undo:
             self._database = database_of(settings)
             undo.callback(self._database.close)
-            self._database.before_commit(ledger.seal)
+            self._database.keep(ledger)
             self._warn_of_unusable_keys()
             self._presence = Presence(settings.processes)
             undo.callback(self._presence.leave)
@@ -59,6 +60,8 @@ class Service:
                 database=self._database,
                 objects=Endpoint(settings.s3_endpoint) if settings.s3_endpoint else Folders(settings.buckets),
                 keys=self._keys,
+                ledger=ledger,
+                vault=Vault(self._keys),
             )
             self._gate = Gate(
                 self._database, policy, ledger, tools, now, self._presence.name, settings.region

@@ -229,7 +229,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What a gallery tells of a template: everything but the embedding [Face]."""
+    """What a gallery tells of a template: everything but the embedding [Face].
+
+    subject: the key (32 bytes) by which this person's entries in the ledger are found. Never in an answer.
+    """
 
     face_id: str
     image_id: str
@@ -237,6 +240,7 @@ class Enrolled:
     box: Box
     confidence: float
     model: str
+    subject: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +345,8 @@ class Decision:
     """What policy said. rules: ids of the rules that decided; errors: why an engine could not answer.
 
     pack: SHA-256 (hex) over every rule, entity and schema byte in force. refusals: what the rules that
-    refused rest on. missing: what they read and the call does not say: fields of Declared, and tags.
+    refused rest on, and what turns each. advice: what concerns the whole call beside that. missing: what would
+    take the call out of the reach of one of them, and it does not say: fields of Declared, and tags.
     """
 
     allowed: bool

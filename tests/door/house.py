@@ -19,7 +19,7 @@ from countenance.settings import Settings
 from countenance.types import Attribute, Caller, Description, Embedding, Face, Image, OrganisationKind
 from tests.fakes import FakeVision
 
-LEDGER = {"entries", "nodes", "checkpoints", "keys"}
+LEDGER = {"entries", "nodes", "checkpoints", "keys", "calls", "vault", "vault_keys"}
 """Tables a refused call may touch: the record, and the key's own counter in it."""
 
 

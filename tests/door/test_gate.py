@@ -91,7 +91,8 @@ def test_an_outcome_that_cannot_be_written_undoes_the_work(house: House) -> None
     assert answer.status == 500
     after = house.contents()
     assert after["faces"] == before["faces"]
-    assert len(after["open_calls"]) == 1  # the next start calls it interrupted
+    left = house.sql("SELECT decision FROM calls WHERE outcome IS NULL")
+    assert len(left) == 1  # the next start calls it interrupted
 
 
 def test_two_linked_entries_and_a_receipt_that_names_both(house: House) -> None:
@@ -138,26 +139,26 @@ def test_a_decision_left_by_a_crash_gets_an_interrupted_entry(house: House) -> N
     )
     house.call("ListFaces", CollectionId="people")
     house.sql("DROP TRIGGER crash")
-    left = house.sql("SELECT decision FROM open_calls")
+    left = house.sql("SELECT decision FROM calls WHERE outcome IS NULL")
     assert len(left) == 1
     house.close()
     house.open()
     last = house.entries()[-1]
     assert ([last["decision"]], last["result"]) == (left, "interrupted")
-    assert house.sql("SELECT count(*) FROM open_calls") == [0]
+    assert house.sql("SELECT count(*) FROM calls WHERE outcome IS NULL") == [0]
 
 
-def test_what_the_table_of_open_calls_claims_is_not_believed(house: House) -> None:
+def test_what_the_table_of_calls_claims_is_not_believed(house: House) -> None:
     """A row for a call that has its outcome, for an entry that is no decision, for one that is not there."""
     furnished(house)
     house.close()
-    before = house.entries()
+    before, ended = house.entries(), house.sql("SELECT * FROM calls ORDER BY decision")
     for entry in before:
-        house.sql(f"INSERT INTO open_calls VALUES ({entry['seq']}, 'dead')")
-    house.sql("INSERT INTO open_calls VALUES (987654, 'dead'), (-1, 'dead')")
+        house.sql(f"INSERT OR REPLACE INTO calls VALUES ({entry['seq']}, 'dead', NULL)")
+    house.sql("INSERT INTO calls VALUES (987654, 'dead', NULL), (-1, 'dead', NULL)")
     house.open()
     assert house.entries() == before
-    assert house.sql("SELECT count(*) FROM open_calls") == [0]
+    assert house.sql("SELECT * FROM calls ORDER BY decision") == ended
     office.verified(house.settings)
 
 
@@ -190,10 +191,11 @@ def test_a_running_server_adds_nothing_to_a_ledger_that_was_put_back(house: Hous
 
 def test_a_call_of_a_process_at_work_is_left_alone(house: House) -> None:
     furnished(house)
-    house.sql(f"INSERT INTO open_calls VALUES (4, '{house.service._presence.name}')")
+    ours = house.service._presence.name
+    house.sql(f"UPDATE calls SET outcome = NULL, process = '{ours}' WHERE decision = 3")
     first = house.service
     house.open()  # a second process on the home
-    assert house.sql("SELECT count(*) FROM open_calls") == [1]
+    assert house.sql("SELECT count(*) FROM calls WHERE outcome IS NULL") == [1]
     first.close()
 
 
@@ -232,7 +234,7 @@ def test_whatever_an_operation_raises_the_call_has_its_outcome(
     assert answer.status == 500
     assert "library" not in answer.body.decode()
     assert (house.entries()[-1]["result"], house.entries()[-1]["error"]) == ("failed", "InternalServerError")
-    assert house.sql("SELECT count(*) FROM open_calls") == [0]
+    assert house.sql("SELECT count(*) FROM calls WHERE outcome IS NULL") == [0]
 
 
 def test_police_may_not_search_nor_learn_what_exists(police: House) -> None:

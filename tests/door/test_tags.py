@@ -95,8 +95,13 @@ def test_what_a_call_declares_is_recorded_without_what_names_people(house: House
     answer = house.service.call("RekognitionService.ListCollections", body, caller, declared)
     assert answer.error is None
     entry = newest(house)
-    assert (entry["purpose"], entry["case"], entry["realtime"]) == ("missing-persons", "given", True)
-    assert (entry["reviewers"], entry["requester"]) == ("given", ["ngo", "DE"])
+    assert (entry["purpose"], entry["realtime"]) == ("missing-persons", True)
+    assert entry["requester"] == ["ngo", "DE"]
+    with house.service._database.reading() as connection:
+        record = house.service._gate.tools.vault.open(connection, entry["seq"])
+    assert record is not None
+    assert dict(record.said) == {"case": "2026-117", "reviewers": "Ada\nGrace"}
+    assert record.commitments == {name: entry[name] for name in ("case", "reviewers")}
     assert "defaults" not in entry
     assert not any(word in json.dumps(entry) for word in ("2026-117", "Ada", "Grace"))
 

@@ -84,11 +84,21 @@ def test_work_that_raises_is_undone_alone(database: Database) -> None:
     assert accounts(database) == ["a", "b"]
 
 
-def test_what_runs_before_the_commit_runs_inside_it(database: Database) -> None:
-    def fail(connection: Connection) -> None:
+class Unsealed:
+    """A journal that never seals."""
+
+    def begin(self, connection: Connection) -> None: ...
+
+    def mark(self) -> None: ...
+
+    def undo(self, connection: Connection) -> None: ...
+
+    def seal(self, connection: Connection) -> None:
         raise StorageError("no seal, no commit")
 
-    database.before_commit(fail)
+
+def test_what_runs_before_the_commit_runs_inside_it(database: Database) -> None:
+    database.keep(Unsealed())
     with pytest.raises(StorageError):
         database.write(lambda connection: connection.execute(organisation("1")))
     assert accounts(database) == []

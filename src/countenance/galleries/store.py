@@ -5,6 +5,7 @@ its caller holds.
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -77,7 +78,9 @@ def untag(connection: Connection, number: int, names: Iterable[str]) -> None:
     connection.execute(tags.delete().where(tags.c.collection == number, tags.c.key.in_(list(names))))
 
 
-def enrol(connection: Connection, gallery: Gallery, templates: Sequence[Template]) -> list[Enrolled]:
+def enrol(
+    connection: Connection, gallery: Gallery, templates: Sequence[Template], now: dt.datetime
+) -> list[Enrolled]:
     """Enrol templates in the order given and return what stands for each in the gallery.
 
     The same image, external id and box again is the template that is there already. Raises ValueError
@@ -87,6 +90,7 @@ def enrol(connection: Connection, gallery: Gallery, templates: Sequence[Template
         raise ValueError(f"{gallery.collection_id} takes templates of {gallery.model}")
     known = _of_images(connection, gallery, {template.image_id for template in templates})
     change = _advance(connection, gallery.number)
+    keys = _subjects(connection, gallery, {template.external_image_id for template in templates})
     answer, rows = [], []
     for template in templates:
         external = template.external_image_id or ""
@@ -99,8 +103,10 @@ def enrol(connection: Connection, gallery: Gallery, templates: Sequence[Template
                 _read_box(place[2]),
                 template.confidence,
                 template.embedding.model,
+                keys.get(external) or secrets.token_bytes(32),
             )
-            rows.append(_row(gallery.number, change, template, place))
+            row = _row(gallery.number, change, template, place)
+            rows.append({**row, "subject": known[place].subject, "enrolled": now.timestamp()})
         answer.append(known[place])
     if rows:
         connection.execute(faces.insert(), rows)
@@ -155,6 +161,17 @@ def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) ->
         connection.execute(removals.insert(), marks)
         _resize(connection, gallery.number, -len(rows))
     return [face_id for face_id in dict.fromkeys(face_ids) if face_id in rows]
+
+
+def subjects(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[bytes]:
+    """The keys by which the people of these faces are found in the ledger, of those that are there."""
+    found: list[bytes] = []
+    for some in _chunks(list(dict.fromkeys(face_ids))):
+        query = sa.select(faces.c.subject).where(
+            faces.c.collection == gallery.number, faces.c.face_id.in_(some)
+        )
+        found += connection.execute(query).scalars()
+    return found
 
 
 def enrolled(
@@ -235,6 +252,17 @@ def _resize(connection: Connection, number: int, by: int) -> None:
     connection.execute(update.values(size=collections.c.size + by))
 
 
+def _subjects(connection: Connection, gallery: Gallery, externals: Iterable[str | None]) -> dict[str, bytes]:
+    """A key for each ExternalImageId: that of its faces, if there are any. Who has none is one of his own."""
+    keys = {}
+    for external in filter(None, externals):
+        query = sa.select(faces.c.subject).where(
+            faces.c.collection == gallery.number, faces.c.external_image_id == external
+        )
+        keys[external] = connection.execute(query.limit(1)).scalar() or secrets.token_bytes(32)
+    return keys
+
+
 def _of_images(
     connection: Connection, gallery: Gallery, image_ids: Iterable[str]
 ) -> dict[tuple[str, str, str], Enrolled]:
@@ -256,6 +284,7 @@ def _select(
         faces.c.external_image_id,
         faces.c.box,
         faces.c.confidence,
+        faces.c.subject,
     )
     rows = connection.execute(sa.select(*columns).where(where).order_by(faces.c.number).limit(limit))
     return [
@@ -268,6 +297,7 @@ def _select(
                 _read_box(row.box),
                 row.confidence,
                 model,
+                row.subject,
             ),
         )
         for row in rows

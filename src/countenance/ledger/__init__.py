@@ -8,41 +8,54 @@ database without the key is never signed. `verification` reads it all back.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from sqlalchemy.engine import Connection, RootTransaction
+from sqlalchemy.engine import Connection
 
-from countenance.database import checkpoints, entries, nodes
+from countenance.database import Statement, checkpoints, entries, handovers, nodes
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint, verification
 from countenance.ledger.checkpoint import Checkpoint
 from countenance.ledger.entry import (
+    SILENCE,
     Act,
+    Model,
     Result,
+    Told,
     canonical,
     decision_entry,
     govern_entry,
     outcome_entry,
     packs_entry,
+    rotate_entry,
 )
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash, peaks
+from countenance.ledger.vault import Record, Vault, private, subject_tag
 from countenance.ledger.verification import Progress, Snapshots, Verified, raw
 
 __all__ = [
     "KEPT_EVERY",
+    "SILENCE",
     "Act",
     "Ledger",
+    "Model",
+    "Record",
     "Result",
+    "Told",
+    "Vault",
     "Verified",
     "Written",
     "decision_entry",
     "govern_entry",
     "outcome_entry",
     "packs_entry",
+    "private",
+    "subject_tag",
 ]
 
 KEPT_EVERY = 1000
@@ -61,66 +74,108 @@ class Ledger:
     """Appends to the log of one home.
 
     signer: the log's key. origin: the log's name for the world, without spaces or plus signs.
-    Every method but `verify` runs inside a transaction that the caller holds; appending and sealing belong
-    to the database's one writer thread.
+    A journal of the database (`Database.keep`): it is told of every write transaction, and appends inside
+    one, on the writer's thread. Every method but `verify` runs inside a transaction that the caller holds.
     """
 
     def __init__(self, signer: Ed25519PrivateKey, origin: str) -> None:
         self.origin = origin
         self._signer = signer
+        self._successor: Ed25519PrivateKey | None = None  # who signs after this transaction
         self._tree = Tree(Frontier())
         self._head: str | None = None  # the newest note we signed or checked; None over an empty log
         self._sealed = 0  # how many entries `_head` covers
         self._grown: list[bytes] = []  # the leaves that `_tree` has beyond those
+        self._marked = 0  # how many of them there were when the work at hand began
         self._seen = 0  # how many entries were durable when a transaction last began
-        self._transaction: RootTransaction | None = None  # the transaction `_tree` has grown in
 
     @property
     def public_key(self) -> Ed25519PublicKey:
         return self._signer.public_key()
 
+    @property
+    def verifier_key(self) -> str:
+        return checkpoint.verifier_key(self.origin, self.public_key)
+
     def append(self, connection: Connection, entry: Mapping[str, object]) -> Written:
         """Add an entry, which gets its own sequence number as "seq".
 
-        Raises TypeError for a value the log does not take (a float, say), LedgerError where what is
-        stored is not what was last signed.
+        Raises TypeError or ValueError for what the log does not take (a float, say, or 64 KiB).
         """
-        tree = self._current(connection)
-        seq = tree.size
+        seq = self._tree.size
         body = canonical({**entry, "seq": seq})
         leaf = leaf_hash(body)
-        connection.execute(_ADD_ENTRY, {"seq": seq, "body": body, "leaf": leaf})
-        if complete := [dict(zip(_NODE, node, strict=True)) for node in tree.append(leaf)[1:]]:
-            connection.execute(_ADD_NODES, complete)  # a leaf is kept with its entry
+        _ADD_ENTRY.run(connection, seq=seq, body=body, leaf=leaf)
+        for level, index, value in self._tree.append(leaf)[1:]:  # a leaf is kept with its entry
+            _ADD_NODE.run(connection, level=level, idx=index, hash=value)
         self._grown.append(leaf)
         return Written(seq, leaf)
 
-    def seal(self, connection: Connection) -> None:
-        """Sign the log as it stands, at the end of a write transaction. Nothing new: nothing signed.
+    def begin(self, connection: Connection) -> None:
+        """Take the log as the last commit left it, if its newest signed head says that it is so.
 
-        Raises LedgerError where what is stored is not what was last signed: then the transaction must not
-        be committed.
+        Other processes append too, and a commit of ours may have failed. Raises LedgerError where what is
+        stored is not what was last signed.
         """
-        tree = self._current(connection)
-        if tree.size == self._sealed:
+        [(last, note)] = _END.run(connection)
+        if self._successor is not None and note == self._head:
+            self._signer = self._successor
+        size = 0 if last is None else last + 1
+        # A signed head speaks for every entry before it: if ours is still the newest, our tree holds.
+        if note is None or note != self._head or not size == self._sealed == self._tree.size:
+            self._tree = self._signed(connection, size, note)
+            self._head, self._sealed = note, size
+        self._grown, self._marked, self._successor = [], 0, None
+        if size < self._seen:
+            raise LedgerError(
+                f"the ledger was put back: it holds {size} entries where {self._seen} were durable before"
+            )
+        self._seen = size
+
+    def mark(self) -> None:
+        """One more piece of work begins."""
+        self._marked = len(self._grown)
+
+    def undo(self, connection: Connection) -> None:
+        """Forget the entries of the work that was undone."""
+        self._tree = self._signed(connection, self._sealed, self._head)
+        del self._grown[self._marked :]
+        for leaf in self._grown:
+            self._tree.append(leaf)
+
+    def hand_over(self, connection: Connection, successor: Ed25519PrivateKey, now: dt.datetime) -> Written:
+        """Record that another key signs from here on. This transaction's head carries both signatures."""
+        new = checkpoint.verifier_key(self.origin, successor.public_key())
+        written = self.append(connection, rotate_entry(now=now, key=new, before=self.verifier_key))
+        self._successor = successor
+        return written
+
+    def seal(self, connection: Connection) -> None:
+        """Sign the log as it stands, at the end of a write transaction. Nothing new: nothing signed."""
+        if not self._grown:
             return
-        newest = connection.execute(_NEWEST_HEADS).scalars().all()
-        note = checkpoint.sign(Checkpoint(self.origin, tree.size, tree.root()), self._signer)
-        connection.execute(_ADD_HEAD, {"size": tree.size, "note": note})
+        size = self._tree.size
+        newest = [row[0] for row in _NEWEST_HEADS.run(connection)]
+        head = Checkpoint(self.origin, size, self._tree.root())
+        note = checkpoint.sign(head, self._signer)
+        if self._successor is not None:
+            note += checkpoint.sign(head, self._successor).partition("\n\n")[2]
+            _ADD_HANDOVER.run(connection, size=size, note=note)
+        _ADD_HEAD.run(connection, size=size, note=note)
         if len(newest) == 2 and newest[0] // KEPT_EVERY == newest[1] // KEPT_EVERY:
-            connection.execute(_DROP_HEAD, {"dropped": newest[0]})
-        self._head, self._sealed, self._grown = note, tree.size, []
+            _DROP_HEAD.run(connection, dropped=newest[0])
+        self._head, self._sealed, self._grown = note, size, []
 
     def entry(self, connection: Connection, seq: int) -> dict[str, Any]:
         """Read an entry. Raises LedgerError where it is missing or its leaf hash does not fit its body."""
         return verification.read(connection, seq)
 
-    def unfinished(self, connection: Connection, decisions: Collection[int]) -> set[int]:
-        """Which of these entries are decisions that no later entry is the outcome of.
+    def outcomes(self, connection: Connection, decisions: Collection[int]) -> dict[int, int | None]:
+        """The outcome of each of these entries that is a decision, None where no later entry is one.
 
         Reads every entry after the first of them. Raises LedgerError where one does not fit its leaf hash.
         """
-        return verification.unfinished(connection, decisions)
+        return verification.outcomes(connection, decisions)
 
     def verify(
         self, snapshots: Snapshots, progress: Progress | None = None, known: Checkpoint | None = None
@@ -130,42 +185,6 @@ class Ledger:
         known: a checkpoint kept outside this home, which the log must extend.
         """
         return verification.verify(snapshots, self.origin, self.public_key, progress, known)
-
-    def _current(self, connection: Connection) -> Tree:
-        """The tree as this transaction sees it. Other processes append too, and work may be undone."""
-        size = connection.execute(_LAST_ENTRY).scalar_one()
-        size = 0 if size is None else size + 1
-        transaction = connection.get_transaction()
-        if transaction is not self._transaction:
-            self._begin(connection, size)
-            self._transaction = transaction
-        elif size != self._tree.size:
-            self._undo(connection, size)
-        return self._tree
-
-    def _begin(self, connection: Connection, size: int) -> None:
-        """Take the log as the last commit left it, if its newest signed head says that it is so."""
-        note = connection.execute(_HEAD).scalar_one_or_none()
-        # A signed head speaks for every entry before it: if ours is still the newest, our tree holds.
-        if note is None or note != self._head or not size == self._sealed == self._tree.size:
-            self._tree = self._signed(connection, size, note)
-            self._head, self._sealed = note, size
-        self._grown = []
-        if size < self._seen:
-            raise LedgerError(
-                f"the ledger was put back: it holds {size} entries where {self._seen} were durable before"
-            )
-        self._seen = size
-
-    def _undo(self, connection: Connection, size: int) -> None:
-        """Forget the entries of work that was undone within this transaction."""
-        kept = size - self._sealed
-        if not 0 <= kept <= len(self._grown):
-            raise LedgerError(f"entry {size - 1} was written by something else while we held the ledger")
-        self._tree = self._signed(connection, self._sealed, self._head)
-        self._grown = self._grown[:kept]
-        for leaf in self._grown:
-            self._tree.append(leaf)
 
     def _signed(self, connection: Connection, size: int, note: object) -> Tree:
         """The tree of the first `size` entries. Raises LedgerError unless `note`, None over no entries, is
@@ -181,21 +200,37 @@ class Ledger:
                 f"the {size} entries that are stored are not those that the newest checkpoint, "
                 f"of size {head.size}, was signed over{_ADVICE}"
             )
+        self._check_successor(connection)
         return tree
+
+    def _check_successor(self, connection: Connection) -> None:
+        """Raises LedgerError where another key was to sign from the last handover on."""
+        for (size,) in _LAST_HANDOVER.run(connection):
+            key = verification.read(connection, size - 1).get("key")
+            if key != self.verifier_key:
+                raise LedgerError(
+                    f"this log's key was changed at entry {size - 1}, and ledger.key is still the old one: "
+                    "put the new one in its place, or let `countenance ledger rotate` finish"
+                )
 
 
 _ADVICE = ": nothing is added to such a ledger; `countenance ledger verify` says more"
 
-_NODE = ("level", "idx", "hash")
-
-# Built once: building a statement costs more here than running it.
-_ADD_ENTRY = entries.insert()
-_ADD_NODES = nodes.insert()
-_LAST_ENTRY = sa.select(sa.func.max(entries.c.seq))
-_NEWEST_HEADS = sa.select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).limit(2)
-_ADD_HEAD = checkpoints.insert()
-_DROP_HEAD = checkpoints.delete().where(checkpoints.c.size == sa.bindparam("dropped"))
-_HEAD = sa.select(raw(checkpoints.c.note)).order_by(checkpoints.c.size.desc()).limit(1)
+_ADD_ENTRY = Statement(entries.insert())
+_ADD_NODE = Statement(nodes.insert())
+_NEWEST = sa.select(checkpoints.c.size).order_by(checkpoints.c.size.desc())
+_NEWEST_HEADS = Statement(_NEWEST.limit(2))
+_ADD_HEAD = Statement(checkpoints.insert())
+_DROP_HEAD = Statement(checkpoints.delete().where(checkpoints.c.size == sa.bindparam("dropped")))
+_ADD_HANDOVER = Statement(handovers.insert())
+_LAST_HANDOVER = Statement(sa.select(sa.func.max(handovers.c.size)).having(sa.func.count() > 0))
+_HEAD = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+_END = Statement(
+    sa.select(
+        sa.select(sa.func.max(entries.c.seq)).scalar_subquery(),
+        _HEAD.scalar_subquery(),
+    )
+)
 
 
 def _load(connection: Connection, size: int) -> Tree:

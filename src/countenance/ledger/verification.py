@@ -80,21 +80,23 @@ def verify(
     )
 
 
-def unfinished(connection: Connection, decisions: Collection[int]) -> set[int]:
-    """Which of these entries are decisions that no later entry is the outcome of.
+def outcomes(connection: Connection, decisions: Collection[int]) -> dict[int, int | None]:
+    """The outcome of each of these entries that is a decision, None where no later entry is one.
 
     Raises LedgerError where an entry that says so does not hash to its leaf.
     """
     [last] = connection.execute(sa.select(sa.func.max(entries.c.seq))).scalars()
     there = [seq for seq in decisions if last is not None and 0 <= seq <= last]
-    left = {seq for seq in there if read(connection, seq).get("kind") == "decision"}
-    if left:
-        for rows in _chunks(lambda: nullcontext(connection), last, min(left)):
+    found: dict[int, int | None] = {
+        seq: None for seq in there if read(connection, seq).get("kind") == "decision"
+    }
+    if found:
+        for rows in _chunks(lambda: nullcontext(connection), last, min(found)):
             for row in rows:
                 body = _body(row, row.seq)
-                if body.get("kind") == "outcome":
-                    left -= {seq for seq in left if seq == body.get("decision")}
-    return left
+                if body.get("kind") == "outcome" and found.get(body.get("decision", -1), 0) is None:
+                    found[body["decision"]] = row.seq
+    return found
 
 
 class _Extent(NamedTuple):

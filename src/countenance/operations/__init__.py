@@ -20,6 +20,7 @@ from countenance.database import Database
 from countenance.declared import NOTHING, Declared
 from countenance.galleries import Galleries
 from countenance.keys import Keys
+from countenance.ledger import SILENCE, Ledger, Told, Vault
 from countenance.types import EMPTY, Action, Attribute, Caller, Gallery
 from countenance.vision import Vision
 
@@ -35,6 +36,8 @@ class Tools:
     database: Database
     objects: Objects
     keys: Keys
+    ledger: Ledger
+    vault: Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,12 @@ class Call:
 class Done:
     """An answer in AWS's shape.
 
-    candidates, top: how many candidates it holds and the best one's Similarity, for the ledger.
-    notes: what AWS's shape has no room for, sent as `x-countenance-*` headers.
+    told: what the ledger is told of it. notes: what AWS's shape has no room for, sent as `x-countenance-*`
+    headers.
     """
 
     answer: Mapping[str, Any]
-    candidates: int | None = None
-    top: float | None = None
+    told: Told = SILENCE
     notes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
@@ -89,7 +91,8 @@ class Operation:
     actions: what the request does to people; policy must permit every one of them.
     collection: the caller's CollectionId that the request names, if any.
     threshold: the Similarity the request asks for, after defaults, if any.
-    attributes: what the request asks to be told of each face.
+    attributes: what the request asks to be told of each face. private: texts of the request that the ledger
+    commits to and the vault keeps, by name.
     """
 
     run: Callable[[Call, Tools], Done | Commit]
@@ -98,6 +101,7 @@ class Operation:
     collection: Callable[[Request, Caller], str | None] = lambda request, _caller: request.get("CollectionId")
     threshold: Callable[[Request], float | None] = lambda request: request.get("FaceMatchThreshold")
     attributes: Callable[[Request], frozenset[Attribute]] = lambda _request: frozenset()
+    private: Callable[[Request], Mapping[str, str]] = lambda _request: EMPTY
 
 
 def always(*actions: Action) -> Callable[[Request], tuple[Action, ...]]:

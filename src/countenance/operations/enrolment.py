@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.errors import InvalidParameter
 from countenance.galleries import store
+from countenance.ledger import Told
 from countenance.operations import (
     Call,
     Commit,
@@ -51,14 +52,16 @@ def index_faces(call: Call, tools: Tools) -> Commit:
     def write(connection: Connection) -> Done:
         current = still(connection, call)
         same_model(current, tools)
-        enrolled = store.enrol(connection, current, templates)
+        enrolled = store.enrol(connection, current, templates, call.now)
+        new = {template.face_id for template in templates} & {face.face_id for face in enrolled}
         records = [
             {"Face": render.enrolled_face(face), "FaceDetail": detail(sighting)}
             for face, sighting in zip(enrolled, used, strict=True)
         ]
         unused = [{"Reasons": list(s.reasons), "FaceDetail": detail(s)} for s in refused]
         answer = {"FaceRecords": records, "FaceModelVersion": gallery.model, "UnindexedFaces": unused}
-        return Done(answer, notes=render.not_offered(photos.asked(names) - tools.vision.offered))
+        told = Told(subjects=[face.subject for face in enrolled], enrolled=len(new))
+        return Done(answer, told, render.not_offered(photos.asked(names) - tools.vision.offered))
 
     return Commit(write)
 
@@ -88,10 +91,15 @@ def delete_faces(call: Call, tools: Tools) -> Commit:
     asked = list(dict.fromkeys(call.request["FaceIds"]))
 
     def write(connection: Connection) -> Done:
-        gone = store.forget(connection, still(connection, call), asked)
+        current = still(connection, call)
+        subjects = store.subjects(connection, current, asked)
+        gone = store.forget(connection, current, asked)
         missing = [face_id for face_id in asked if face_id not in set(gone)]
         failures = [{"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in missing]
-        return Done({"DeletedFaces": gone, "UnsuccessfulFaceDeletions": failures})
+        return Done(
+            {"DeletedFaces": gone, "UnsuccessfulFaceDeletions": failures},
+            Told(subjects=subjects, removed=len(gone)),
+        )
 
     return Commit(write, erases=True, after=lambda: tools.galleries.refresh(gallery))
 

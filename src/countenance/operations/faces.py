@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from countenance import galleries
 from countenance.errors import InvalidParameter
+from countenance.ledger import Told
 from countenance.operations import Call, Done, Operation, Tools, always, photos, render
 from countenance.types import Action
 
@@ -49,7 +50,7 @@ def compare_faces(call: Call, tools: Tools) -> Done:
         "UnmatchedFaces": unmatched,
     }
     top = matched[0]["Similarity"] if matched else None
-    return Done(answer, len(matched), top, render.provenance(tools.vision.model, calibration))
+    return Done(answer, Told(candidates=len(matched), top=top), render.provenance(tools.vision.model, calibration))
 
 
 OPERATIONS = {

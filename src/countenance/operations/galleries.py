@@ -17,6 +17,7 @@ from countenance.errors import (
     Throttling,
 )
 from countenance.galleries import store
+from countenance.ledger import Told
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always, pages, render
 from countenance.types import Action, Caller, Gallery
 from countenance.vision.calibration import ADULTS
@@ -98,8 +99,9 @@ def delete_collection(call: Call, tools: Tools) -> Commit:
     gallery = present(call)
 
     def write(connection: Connection) -> Done:
-        store.delete(connection, still(connection, call))
-        return Done({"StatusCode": 200})
+        current = still(connection, call)
+        store.delete(connection, current)
+        return Done({"StatusCode": 200}, Told(removed=current.size))
 
     return Commit(write, erases=True, after=lambda: tools.galleries.lose(gallery))
 

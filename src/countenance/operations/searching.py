@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from countenance.errors import InvalidParameter, ResourceNotFound
 from countenance.galleries import GalleryGone, store
+from countenance.ledger import Told
 from countenance.operations import Call, Done, Operation, Tools, always, photos, render
 from countenance.operations.enrolment import same_model
 from countenance.operations.galleries import population, present
@@ -69,14 +70,15 @@ def _answer(
 ) -> Done:
     calibration = tools.vision.calibration(population(gallery))
     matches: list[render.Shape] = []
+    subjects: list[bytes] = []
     for candidate in found[: call.request["MaxFaces"]]:
         similarity = render.similarity(calibration.similarity(candidate.score))
         if similarity >= call.request["FaceMatchThreshold"]:
             matches.append({"Similarity": similarity, "Face": render.enrolled_face(candidate.face)})
+            subjects.append(candidate.face.subject)
     return Done(
         {**searched, "FaceMatches": matches, "FaceModelVersion": gallery.model},
-        candidates=len(matches),
-        top=matches[0]["Similarity"] if matches else None,
+        Told(candidates=len(matches), top=matches[0]["Similarity"] if matches else None, subjects=subjects),
         notes=render.provenance(gallery.model, calibration),
     )
 

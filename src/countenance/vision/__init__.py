@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
@@ -182,6 +183,13 @@ class Vision:
             pairs = zip(faces, described, strict=True)
             placed = tuple(replace(face, landmarks=known.placed) for face, known in pairs)
         return self.embedder.embed(image, placed)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the weights that find, place and compare faces, as their cards name them."""
+        cards = (self.detector.card, self.landmarker.card, self.embedder.card)
+        files = [f"{card.id} {file.sha256}" for card in cards for file in card.files]
+        return hashlib.sha256("\n".join(files).encode()).hexdigest()
 
     def calibration(self, population: str = ADULTS) -> Calibration:
         """What the embedding model's cosines mean in a population. Raises ModelError."""

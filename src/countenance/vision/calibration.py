@@ -12,7 +12,9 @@ below its first point linear down to 0 at cosine -1. So the map is strictly incr
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -72,6 +74,11 @@ class Calibration:
     def cosine(self, similarity: float) -> float:
         """The cosine [-1, 1] of a percent [0, 100]; the exact inverse of similarity()."""
         return float(np.interp(similarity, self._percents, self._cosines))
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits of a SHA-256 over the curve: another curve has another."""
+        return hashlib.sha256(json.dumps(self.points).encode()).hexdigest()[:16]
 
     @property
     def measured_percent(self) -> float:

@@ -43,7 +43,7 @@ def template(image: int = 0, external: str | None = None, left: float = 0.25) ->
 
 
 def enrol(database: Database, gallery: Gallery, *templates: Template) -> list[Enrolled]:
-    return database.write(lambda connection: store.enrol(connection, gallery, templates))
+    return database.write(lambda connection: store.enrol(connection, gallery, templates, NOW))
 
 
 def forget(database: Database, gallery: Gallery, *face_ids: str) -> list[str]:

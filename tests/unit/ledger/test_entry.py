@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countenance.ledger import Act, Result, decision_entry, govern_entry, outcome_entry
+from countenance.ledger import Act, Model, Result, Told, decision_entry, govern_entry, outcome_entry
 from countenance.ledger.entry import bucket, canonical, timestamp
 from countenance.types import Action, Caller, Decision, OrganisationKind
 
@@ -30,7 +30,7 @@ def full_decision() -> dict[str, object]:
             pseudonym="0123456789abcdef01234567",
             counter=7,
             purpose="general",
-            model="sface",
+            model=Model("sface", "cd" * 32, "adults:0123456789abcdef"),
             collection="album",
             size=12,
             threshold=80.0,
@@ -57,6 +57,8 @@ def test_a_decision_says_who_asked_what_and_which_rules_answered() -> None:
         "counter": 7,
         "purpose": "general",
         "model": "sface",
+        "model_digest": "cd" * 32,
+        "calibration": "adults:0123456789abcdef",
         "collection": "album",
         "collection_size": 12,
         "threshold": "80.0000",
@@ -97,7 +99,7 @@ def test_who_may_call_is_said_without_a_name() -> None:
 
 
 def test_an_outcome_names_its_decision_and_a_bucket_not_a_score() -> None:
-    entry = outcome_entry(now=NOW, decision=4, result=Result.ANSWERED, candidates=2, top=93.217)
+    entry = outcome_entry(now=NOW, decision=4, result=Result.ANSWERED, told=Told(candidates=2, top=93.217))
     assert entry == {
         "v": 1,
         "kind": "outcome",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ORIGIN = "countenance.example/log"
+Work = Callable[[Connection], Written]
 
 
 @pytest.fixture
@@ -39,8 +42,47 @@ def ledger(home: Database) -> Ledger:
 
 def opened(database: Database) -> Ledger:
     ledger = Ledger(KEY, ORIGIN)
-    database.before_commit(ledger.seal)
+    database.keep(ledger)
     return ledger
+
+
+class Full:
+    """A journal beside the ledger that keeps every commit from happening."""
+
+    def begin(self, connection: Connection) -> None: ...
+
+    def mark(self) -> None: ...
+
+    def undo(self, connection: Connection) -> None: ...
+
+    def seal(self, connection: Connection) -> None:
+        raise OSError("no space left on device")
+
+
+def together(home: Database, *works: Work) -> list[Written | Exception]:
+    """Pieces of work that share one commit, and what each came to."""
+    busy, gate = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        busy.set()
+        gate.wait(5)
+
+    def run(work: Work) -> Written | Exception:
+        try:
+            return home.write(work)
+        except KeyError as fault:
+            return fault
+
+    with ThreadPoolExecutor(len(works) + 1) as pool:
+        pool.submit(home.write, hold)
+        assert busy.wait(5)
+        results = []
+        for number, work in enumerate(works, 1):
+            results.append(pool.submit(run, work))
+            while home._waiting.qsize() < number:
+                time.sleep(0.001)
+        gate.set()
+        return [result.result() for result in results]
 
 
 def decision(connection: Connection, ledger: Ledger, **more: object) -> Written:
@@ -105,19 +147,17 @@ def test_only_complete_subtrees_are_stored_and_leaves_once(home: Database, ledge
 
 
 def test_work_that_raises_is_undone_alone_and_leaves_no_gap(home: Database, ledger: Ledger) -> None:
-    def failing(connection: Connection) -> None:
+    def failing(connection: Connection) -> Written:
         decision(connection, ledger, n=-1)
         decision(connection, ledger, n=-2)
         raise KeyError("no")
 
-    def mixed(connection: Connection) -> list[Written]:
-        """What group commit does, in one transaction: a job that works, one that fails, one that works."""
-        first = decision(connection, ledger, n=1)
-        with pytest.raises(KeyError), connection.begin_nested():
-            failing(connection)
-        return [first, decision(connection, ledger, n=2)]
-
-    assert [w.seq for w in home.write(mixed)] == [0, 1]
+    first, failed, second = together(
+        home, lambda c: decision(c, ledger, n=1), failing, lambda c: decision(c, ledger, n=2)
+    )
+    assert isinstance(failed, KeyError)
+    assert [w.seq for w in (first, second) if isinstance(w, Written)] == [0, 1]
+    assert sizes(home) == [2]
     with pytest.raises(KeyError):
         home.write(failing)
     assert write(home, ledger)[0].seq == 2
@@ -126,16 +166,10 @@ def test_work_that_raises_is_undone_alone_and_leaves_no_gap(home: Database, ledg
 
 def test_a_commit_that_fails_leaves_the_ledger_ready(home: Database, ledger: Ledger) -> None:
     write(home, ledger)
-    broken = True
-
-    def fail(connection: Connection) -> None:
-        if broken:
-            raise OSError("no space left on device")
-
-    home.before_commit(fail)
+    home.keep(Full())
     with pytest.raises(OSError, match="no space"):
         write(home, ledger, 3)
-    broken = False
+    home._journals.pop()
     assert write(home, ledger)[0].seq == 1
     assert whole(home, ledger) == 2
 
@@ -302,13 +336,10 @@ def test_an_entry_slipped_in_for_one_that_was_undone_is_not_signed(
 ) -> None:
     """Our tree has grown by one entry that was never committed: the size alone would fit."""
 
-    def fail(connection: Connection) -> None:
-        raise OSError("no space left on device")
-
-    home.before_commit(fail)
+    home.keep(Full())
     with pytest.raises(OSError, match="no space"):
         write(home, ledger)
-    home._before_commit.remove(fail)
+    home._journals.pop()
     slip_in(forger)
     refused(home, ledger, "the 6 entries")
 
@@ -333,20 +364,21 @@ def test_a_running_process_does_not_go_back_to_an_older_head(
 
 
 def opened_beside(home: Database) -> Ledger:
-    home._before_commit.clear()
+    home._journals.clear()
     return opened(home)
 
 
 def test_work_undone_after_other_work_leaves_that_in_the_tree(home: Database, ledger: Ledger) -> None:
-    def mixed(connection: Connection) -> None:
-        for n in range(4):
-            decision(connection, ledger, n=n)
-            undone = connection.begin_nested()
+    def failing(connection: Connection) -> Written:
+        for n in range(3):
             decision(connection, ledger, n=-n)
-            undone.rollback()
+        raise KeyError("no")
+
+    def working(connection: Connection) -> Written:
+        return decision(connection, ledger)
 
     write(home, ledger, 3)
-    home.write(mixed)
+    together(home, working, failing, working, failing, failing, working, working)
     assert whole(home, ledger) == 7
 
 
@@ -356,18 +388,18 @@ def test_decisions_without_an_outcome_are_told_from_all_else(home: Database, led
         lambda c: ledger.append(c, outcome_entry(now=NOW, decision=second.seq, result=Result.ANSWERED))
     )
     with home.reading() as connection:
-        assert ledger.unfinished(connection, []) == set()
-        assert ledger.unfinished(connection, [-1, 3, 4, 10**9]) == set()
-        assert ledger.unfinished(connection, range(-1, 6)) == {first.seq, third.seq}
-        assert ledger.unfinished(connection, [third.seq]) == {third.seq}
+        assert ledger.outcomes(connection, []) == {}
+        assert ledger.outcomes(connection, [-1, 3, 4, 10**9]) == {}
+        assert ledger.outcomes(connection, range(-1, 6)) == {first.seq: None, second.seq: 3, third.seq: None}
+        assert ledger.outcomes(connection, [third.seq]) == {third.seq: None}
     home.write(lambda c: c.exec_driver_sql("UPDATE entries SET body = x'7b7d' WHERE seq = 0"))
     with home.reading() as connection, pytest.raises(LedgerError, match="entry 0 was changed"):
-        ledger.unfinished(connection, [0])
+        ledger.outcomes(connection, [0])
 
 
 def test_an_empty_ledger_has_no_unfinished_decision(home: Database, ledger: Ledger) -> None:
     with home.reading() as connection:
-        assert ledger.unfinished(connection, [0]) == set()
+        assert ledger.outcomes(connection, [0]) == {}
 
 
 def test_verifying_holds_no_snapshot_open_while_it_computes(home: Database, ledger: Ledger) -> None:

@@ -40,6 +40,7 @@ def record() -> bytes:
     seq = 0
     for count in BATCHES:
         with store.begin() as connection:
+            ledger.begin(connection)
             for seq in range(seq, seq + count):  # noqa: B020 - numbering goes on
                 call = {"kind": "decision"} if seq % 2 == 0 else {"kind": "outcome", "decision": seq - 1}
                 assert ledger.append(connection, call).seq == seq
@@ -240,6 +241,7 @@ def test_a_record_written_anew_needs_a_head_kept_elsewhere() -> None:
     store, ledger = engine(other), Ledger(KEY, ORIGIN)
     database.schema.create_all(store)
     with store.begin() as connection:
+        ledger.begin(connection)
         for _ in range(SIZE):
             ledger.append(connection, {"kind": "decision", "forged": True})
         ledger.seal(connection)
@@ -351,6 +353,7 @@ def test_an_outcome_without_a_decision_of_its_own_is_named(entry: dict[str, obje
     raw = copy()
     ledger = Ledger(KEY, ORIGIN)
     with engine(raw).begin() as connection:
+        ledger.begin(connection)
         ledger.append(connection, entry)
         ledger.seal(connection)
     assert found(raw, told) == SIZE
@@ -360,6 +363,7 @@ def test_an_entry_of_an_unknown_kind_is_named() -> None:
     raw = copy()
     ledger = Ledger(KEY, ORIGIN)
     with engine(raw).begin() as connection:
+        ledger.begin(connection)
         ledger.append(connection, {"kind": "gossip"})
         ledger.seal(connection)
     assert found(raw, "is of kind 'gossip', which this Countenance does not know") == SIZE
@@ -380,6 +384,7 @@ def test_a_gap_in_the_counters_of_a_key_is_named(counters: list[tuple[str, objec
     raw = copy()
     ledger = Ledger(KEY, ORIGIN)
     with engine(raw).begin() as connection:
+        ledger.begin(connection)
         for caller, counter in counters:
             ledger.append(connection, {"kind": "decision", "caller": caller, "counter": counter})
         ledger.append(connection, {"kind": "govern", "act": "revoke", "caller": "a"})
