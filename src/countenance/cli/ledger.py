@@ -1,15 +1,17 @@
-"""`countenance ledger verify|checkpoint`: the record is examined."""
+"""`countenance ledger verify|checkpoint|export`: the record is examined, and published."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
 
-from countenance import office
+from countenance import office, publication
 from countenance import settings as homes
 from countenance.cli import terminal
 from countenance.errors import LedgerError
+from countenance.settings import Settings
 
 
 @click.group()
@@ -79,3 +81,40 @@ def verify(home: Path, known: Path | None, key: Path | None, as_json: bool) -> N
 def checkpoint(home: Path) -> None:
     """Print the newest signed head of the ledger: kept elsewhere, it shows later what was rewritten."""
     click.echo(office.newest_checkpoint(homes.load(home)), nl=False)
+
+
+@ledger.command()
+@terminal.home_option
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--without-entries", is_flag=True, help="Publish the hashes of the entries, not the entries.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Go on until Ctrl-C, and publish what is new each time.",
+)
+def export(home: Path, folder: Path, without_entries: bool, every: float | None) -> None:
+    """Publish the ledger as FOLDER: static files (C2SP tlog-tiles) that any web host can serve.
+
+    A folder that an earlier export made is brought up to the newest checkpoint; only what is new is written.
+    A server may be at work meanwhile.
+    """
+    settings = homes.load(home)
+    done = _export(settings, folder, with_entries=not without_entries)
+    click.echo(f"{folder} holds {done.size} entries, {done.size - done.before} of them new")
+    while every is not None:
+        time.sleep(every)
+        done = _export(settings, folder, with_entries=not without_entries)
+        if done.size != done.before:
+            click.echo(f"{folder} holds {done.size} entries, {done.size - done.before} of them new")
+
+
+def _export(settings: Settings, folder: Path, *, with_entries: bool) -> publication.Published:
+    with terminal.counting("Publishing") as progress:
+        task = progress.add_task("entries", total=None)
+        return publication.exported(
+            settings,
+            folder,
+            with_entries=with_entries,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
