@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,16 @@ from countenance import settings as homes
 from countenance.database import Database, checkpoints, entries, home
 from countenance.errors import HomeError, LedgerError, StorageError
 from countenance.keys import Key, Keys, Organisation
-from countenance.ledger import Act, Ledger, Verified, checkpoint, govern_entry, packs_entry, verification
+from countenance.ledger import (
+    Act,
+    Ledger,
+    Verified,
+    checkpoint,
+    govern_entry,
+    packs_entry,
+    settings_entry,
+    verification,
+)
 from countenance.ledger.verification import Snapshots
 from countenance.policy import Policy, usual
 from countenance.policy.pack import shipped
@@ -76,6 +85,25 @@ def note_packs(connection: Connection, ledger: Ledger, policy: Policy) -> bool:
         raise HomeError(f"the packs of the last start were changed in the database: {fault}") from fault
     ledger.append(connection, entry)
     connection.execute(home.update().values(packs=noted))
+    return True
+
+
+def note_settings(connection: Connection, ledger: Ledger, compares: Mapping[str, Any]) -> bool:
+    """Record in the ledger that something else compares than at the last start; whether that is so.
+
+    compares: models, curves and defaults, as the ledger writes them.
+    """
+    noted = json.dumps(compares, sort_keys=True)
+    before = connection.execute(sa.select(home.c.models)).scalar_one()
+    if before == noted:
+        return False
+    try:
+        known = dict(json.loads(before)) if before else {}
+        entry = settings_entry(now=dt.datetime.now(dt.UTC), settings=compares, before=known)
+        ledger.append(connection, entry)
+    except (TypeError, ValueError) as fault:
+        raise HomeError(f"the models of the last start were changed in the database: {fault}") from fault
+    connection.execute(home.update().values(models=noted))
     return True
 
 

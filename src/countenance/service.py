@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import uuid
 from contextlib import ExitStack
+from importlib.metadata import version
 
 from countenance.aws import declaration, model, sigv4
 from countenance.aws.objects import Endpoint, Folders
@@ -16,8 +17,8 @@ from countenance.gate import Answer, Gate
 from countenance.keys import Keys
 from countenance.ledger import Vault
 from countenance.ledger.presence import Presence
-from countenance.office import database_of, ledger_of, note_packs, secret_of
-from countenance.operations import Tools
+from countenance.office import database_of, ledger_of, note_packs, note_settings, secret_of
+from countenance.operations import SIMILARITY, Tools
 from countenance.policy import Policy
 from countenance.settings import Settings
 from countenance.types import Caller
@@ -69,6 +70,8 @@ class Service:
             self._gate.interrupt(self._presence.alive)
             if self._database.write(lambda connection: note_packs(connection, ledger, policy)):
                 LOG.info("packs in force: %s", ", ".join(pack.name for pack in policy.packs))
+            if self._database.write(lambda connection: note_settings(connection, ledger, compares(tools))):
+                LOG.info("what compares is noted in the ledger: %s", tools.vision.model)
             self._presence.tidy()
             undo.pop_all()
 
@@ -113,6 +116,19 @@ class Service:
         """Finish what was begun and let go of the home."""
         self._database.close()
         self._presence.leave()
+
+
+def compares(tools: Tools) -> dict[str, str | list[str]]:
+    """What a Similarity of this home rests on, for the ledger."""
+    vision = tools.vision
+    curves = [vision.calibration(population) for population in sorted(vision.populations)]
+    return {
+        "model": vision.model,
+        "model_digest": vision.digest,
+        "calibrations": [f"{curve.population}:{curve.digest}" for curve in curves],
+        "threshold": f"{SIMILARITY:.4f}",
+        "version": version("countenance"),
+    }
 
 
 def failure(error: AwsError) -> Answer:

@@ -99,11 +99,11 @@ def test_two_linked_entries_and_a_receipt_that_names_both(house: House) -> None:
     answer = house.call("DetectFaces", Image={"Bytes": picture(RED, BLUE)})
     assert len(answer.result()["FaceDetails"]) == 2
     *made, decision, outcome = house.entries()
-    assert [entry["act"] for entry in made] == ["register", "issue", "packs"]
-    assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 3, True)
-    assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 3, "answered")
+    assert [entry["act"] for entry in made] == ["register", "issue", "packs", "settings"]
+    assert (decision["kind"], decision["seq"], decision["allowed"]) == ("decision", 4, True)
+    assert (outcome["kind"], outcome["decision"], outcome["result"]) == ("outcome", 4, "answered")
     header = answer.headers["x-countenance-receipt"]
-    assert re.fullmatch(r"decision=3;leaf=:[\w+/=]{44}:, outcome=4;leaf=:[\w+/=]{44}:", header)
+    assert re.fullmatch(r"decision=4;leaf=:[\w+/=]{44}:, outcome=5;leaf=:[\w+/=]{44}:", header)
 
 
 def test_a_call_that_fails_is_recorded_with_its_error(house: House) -> None:
@@ -192,7 +192,7 @@ def test_a_running_server_adds_nothing_to_a_ledger_that_was_put_back(house: Hous
 def test_a_call_of_a_process_at_work_is_left_alone(house: House) -> None:
     furnished(house)
     ours = house.service._presence.name
-    house.sql(f"UPDATE calls SET outcome = NULL, process = '{ours}' WHERE decision = 3")
+    house.sql(f"UPDATE calls SET outcome = NULL, process = '{ours}' WHERE decision = 4")
     first = house.service
     house.open()  # a second process on the home
     assert house.sql("SELECT count(*) FROM calls WHERE outcome IS NULL") == [1]

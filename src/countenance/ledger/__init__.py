@@ -9,7 +9,7 @@ database without the key is never signed. `verification` reads it all back.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import Statement, checkpoints, entries, handovers, nodes
+from countenance.database import Statement, calls, checkpoints, entries, handovers, nodes, witnessed
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint, verification
 from countenance.ledger.checkpoint import Checkpoint
@@ -33,8 +33,9 @@ from countenance.ledger.entry import (
     outcome_entry,
     packs_entry,
     rotate_entry,
+    settings_entry,
 )
-from countenance.ledger.merkle import Frontier, Tree, leaf_hash, peaks
+from countenance.ledger.merkle import Frontier, Tree, leaf_hash, peaks, verify_inclusion
 from countenance.ledger.vault import Record, Vault, private, subject_tag
 from countenance.ledger.verification import Progress, Snapshots, Verified, raw
 
@@ -44,6 +45,8 @@ __all__ = [
     "Act",
     "Ledger",
     "Model",
+    "Proof",
+    "Proven",
     "Record",
     "Result",
     "Told",
@@ -55,6 +58,7 @@ __all__ = [
     "outcome_entry",
     "packs_entry",
     "private",
+    "settings_entry",
     "subject_tag",
 ]
 
@@ -68,6 +72,23 @@ class Written:
 
     seq: int
     leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An entry as it is written, and the hashes (32 bytes each) that lead from it to a checkpoint's root."""
+
+    number: int
+    body: bytes
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Entries under one checkpoint. note: its signed text, with witnesses' signatures where it has any."""
+
+    note: str
+    proofs: tuple[Proof, ...]
 
 
 class Ledger:
@@ -170,6 +191,43 @@ class Ledger:
         """Read an entry. Raises LedgerError where it is missing or its leaf hash does not fit its body."""
         return verification.read(connection, seq)
 
+    def size(self, connection: Connection) -> int:
+        """How many entries are written."""
+        [(last, _)] = _END.run(connection)
+        return 0 if last is None else int(last) + 1
+
+    def outcome(self, connection: Connection, decision: int) -> int | None:
+        """The number of a decision's outcome; None where it has none yet. Raises LedgerError."""
+        for (number,) in _OUTCOME.run(connection, of=decision):
+            if number is not None and self.entry(connection, number).get("decision") != decision:
+                raise LedgerError(f"entry {number} is not the outcome of {decision}, as a table says", number)
+            return None if number is None else int(number)
+        return None
+
+    def prove(self, connection: Connection, numbers: Sequence[int]) -> Proven:
+        """Entries with their proofs, under the newest checkpoint that witnesses signed if it covers them.
+
+        Raises LedgerError where an entry is missing or what is stored does not lead to the signed root.
+        """
+        note, head = self._covering(connection, max(numbers) + 1)
+        tree = Tree(_StoredNodes(connection), head.size)
+        proofs = []
+        for number in numbers:
+            body = verification.bytes_of(connection, number)
+            path = tuple(tree.inclusion(number, head.size))
+            if not verify_inclusion(leaf_hash(body), number, head.size, path, head.root):
+                raise LedgerError(f"the tree over entry {number} was changed{_ADVICE}", number)
+            proofs.append(Proof(number, body, path))
+        return Proven(note, tuple(proofs))
+
+    def _covering(self, connection: Connection, size: int) -> tuple[str, Checkpoint]:
+        for statement in (_WITNESSED, _NEWEST_NOTE):
+            for (note,) in statement.run(connection):
+                head = checkpoint.verify(note, self.origin, self.public_key)
+                if head.size >= size:
+                    return note, head
+        raise LedgerError(f"no checkpoint covers entry {size - 1}{_ADVICE}")
+
     def outcomes(self, connection: Connection, decisions: Collection[int]) -> dict[int, int | None]:
         """The outcome of each of these entries that is a decision, None where no later entry is one.
 
@@ -225,12 +283,41 @@ _DROP_HEAD = Statement(checkpoints.delete().where(checkpoints.c.size == sa.bindp
 _ADD_HANDOVER = Statement(handovers.insert())
 _LAST_HANDOVER = Statement(sa.select(sa.func.max(handovers.c.size)).having(sa.func.count() > 0))
 _HEAD = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+_NEWEST_NOTE = Statement(_HEAD)
+_WITNESSED = Statement(sa.select(witnessed.c.note).order_by(witnessed.c.size.desc()).limit(1))
+_OUTCOME = Statement(sa.select(calls.c.outcome).where(calls.c.decision == sa.bindparam("of")))
+_LEAF = Statement(sa.select(entries.c.leaf).where(entries.c.seq == sa.bindparam("seq")))
+_NODE = Statement(
+    sa.select(nodes.c.hash).where(nodes.c.level == sa.bindparam("level"), nodes.c.idx == sa.bindparam("idx"))
+)
 _END = Statement(
     sa.select(
         sa.select(sa.func.max(entries.c.seq)).scalar_subquery(),
         _HEAD.scalar_subquery(),
     )
 )
+
+
+class _StoredNodes:
+    """The complete nodes where they are kept."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, level: int, index: int) -> bytes:
+        """Raises LedgerError for a node that is not there."""
+        found = (
+            _NODE.run(self._connection, level=level, idx=index)
+            if level
+            else _LEAF.run(self._connection, seq=index)
+        )
+        if not found or not isinstance(found[0][0], bytes):
+            raise LedgerError(f"node {index} of level {level} of the ledger's tree is gone{_ADVICE}")
+        return found[0][0]
+
+    def put(self, level: int, index: int, value: bytes) -> None:
+        """What is stored is not written here."""
+        raise NotImplementedError
 
 
 def _load(connection: Connection, size: int) -> Tree:

@@ -275,6 +275,18 @@ def packs_entry(
     return entry
 
 
+def settings_entry(*, now: dt.datetime, settings: Mapping[str, Value], before: Mapping[str, Value]) -> Entry:
+    """Something else compares from here on: models, curves, a default. before: the same until now."""
+    return {
+        "v": VERSION,
+        "kind": "govern",
+        "time": timestamp(now),
+        "act": Act.SETTINGS.value,
+        **settings,
+        **{f"{name}_before": value for name, value in before.items()},
+    }
+
+
 def rotate_entry(*, now: dt.datetime, key: str, before: str) -> Entry:
     """Another key signs the log's heads from here on: verifier keys of both (C2SP signed-note)."""
     return {

@@ -294,6 +294,12 @@ def read(connection: Connection, seq: int) -> dict[str, Any]:
     return _body(Stored(*row), seq)
 
 
+def bytes_of(connection: Connection, seq: int) -> bytes:
+    """One entry as it is written. Raises LedgerError as `read` does."""
+    read(connection, seq)
+    return bytes(connection.execute(sa.select(entries.c.body).where(entries.c.seq == seq)).scalar_one())
+
+
 def _stored() -> sa.Select[Any]:
     return sa.select(entries.c.seq, raw(entries.c.body), raw(entries.c.leaf))
 

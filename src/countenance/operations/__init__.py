@@ -26,6 +26,9 @@ from countenance.vision import Vision
 
 Request = Mapping[str, Any]
 
+SIMILARITY = 80.0
+"""The threshold of a search or a comparison that names none (Rekognition's, percent)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:

@@ -15,6 +15,7 @@ from countenance.operations import (
     enrolment,
     faces,
     galleries,
+    record,
     searching,
 )
 from countenance.types import Action
@@ -42,6 +43,7 @@ SERVED: Mapping[str, Operation] = {
     **galleries.OPERATIONS,
     **enrolment.OPERATIONS,
     **searching.OPERATIONS,
+    **record.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

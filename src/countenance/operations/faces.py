@@ -5,7 +5,7 @@ from __future__ import annotations
 from countenance import galleries
 from countenance.errors import InvalidParameter
 from countenance.ledger import Told
-from countenance.operations import Call, Done, Operation, Tools, always, photos, render
+from countenance.operations import SIMILARITY, Call, Done, Operation, Tools, always, photos, render
 from countenance.types import Action
 
 
@@ -50,7 +50,9 @@ def compare_faces(call: Call, tools: Tools) -> Done:
         "UnmatchedFaces": unmatched,
     }
     top = matched[0]["Similarity"] if matched else None
-    return Done(answer, Told(candidates=len(matched), top=top), render.provenance(tools.vision.model, calibration))
+    return Done(
+        answer, Told(candidates=len(matched), top=top), render.provenance(tools.vision.model, calibration)
+    )
 
 
 OPERATIONS = {
@@ -64,7 +66,7 @@ OPERATIONS = {
     "CompareFaces": Operation(
         compare_faces,
         always(Action.VERIFY),
-        {"SimilarityThreshold": 80.0, "QualityFilter": "NONE"},
+        {"SimilarityThreshold": SIMILARITY, "QualityFilter": "NONE"},
         threshold=lambda request: request["SimilarityThreshold"],
     ),
 }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from countenance.errors import InvalidParameter, ResourceNotFound
 from countenance.galleries import GalleryGone, store
 from countenance.ledger import Told
-from countenance.operations import Call, Done, Operation, Tools, always, photos, render
+from countenance.operations import SIMILARITY, Call, Done, Operation, Tools, always, photos, render
 from countenance.operations.enrolment import same_model
 from countenance.operations.galleries import population, present
 from countenance.types import Action, Candidate, Embedding, Gallery, Probe
@@ -83,7 +83,7 @@ def _answer(
     )
 
 
-_DEFAULTS = {"FaceMatchThreshold": 80.0, "MaxFaces": MOST}
+_DEFAULTS = {"FaceMatchThreshold": SIMILARITY, "MaxFaces": MOST}
 
 OPERATIONS = {
     "SearchFaces": Operation(search_faces, always(Action.IDENTIFY), _DEFAULTS),
