@@ -8,7 +8,7 @@ Every later call of that client carries it as signed `x-countenance-*` headers, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from countenance.aws import declaration
@@ -39,7 +39,7 @@ def declare(  # noqa: PLR0913 - each is one thing a call may say
     What is left out is not said: then the key's own purpose and place hold. Raises ValueError for a text
     that no header can hold.
     """
-    headers = declaration.write(
+    declared = declaration.write(
         Declared(
             purpose=purpose,
             place=place,
@@ -56,6 +56,11 @@ def declare(  # noqa: PLR0913 - each is one thing a call may say
             on_behalf_of=on_behalf_of,
         )
     )
+    carry(client, declared)
+
+
+def carry(client: Any, headers: Mapping[str, str]) -> None:
+    """Have every later call of a boto3 client carry these headers, signed, instead of what it said before."""
 
     def say(request: Any, **_: Any) -> None:
         for name in [name for name in request.headers if name.lower().startswith(declaration.PREFIX)]:

@@ -18,8 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from countenance import errors, server
+import click
+
+from countenance import cli, errors, server
 from countenance.aws import declaration, model, objects, sigv4
+from countenance.cli import declaring
 from countenance.declared import TAGS, AuthorisationKind, Declared, Listing, Venue
 from countenance.errors import AwsError, CountenanceError, FrontEnd, OperatorError
 from countenance.operations import Operation, galleries, photos, searching
@@ -117,23 +120,6 @@ NOTES: Mapping[str, str] = {
 }
 """What a reader of AWS's documentation should know besides."""
 
-
-SAID: Mapping[str, str] = {
-    "purpose": "What the call is for: one of the purposes that the key was made for.",
-    "place": "Where it takes effect: the organisation's own place, or one in it.",
-    "venue": "Where the camera stands or the photo was taken.",
-    "realtime": "Whether people are looked for while they are there, not in recordings.",
-    "public_space": "Whether anybody can walk into the picture.",
-    "mobile_camera": "Whether the camera moves: worn, held, driven or flown.",
-    "case": "The caller's own number for the matter.",
-    "offence": "What is investigated.",
-    "authorisation": "An authority's permission.",
-    "evidence": "What, apart from this system, points at the person, or to them being there.",
-    "listing": "Why the person is looked for.",
-    "reviewers": "Who will judge the candidates.",
-    "on_behalf_of": "Who asked for it. The call is then decided twice (below).",
-}
-"""What each header of a call tells."""
 
 MEANT: Mapping[str, str] = {
     "countenance:origin": "Where the collection's photos come from.",
@@ -335,8 +321,14 @@ def _headers() -> str:
         "on_behalf_of": "`kind=...; place=...`, and perhaps `; groups=...`",
     }
     names = [field.name for field in dataclasses.fields(Declared)]
-    rows = [(f"`{declaration.header(name)}`", SAID[name], closed.get(name, "a text")) for name in names]
-    return _table("Header, What it says, Written", rows)
+    index = cli.main.get_command(click.Context(cli.main), "index")
+    assert index
+    options = {each.name: f"`{each.opts[0]}`" for each in index.params}
+    rows = [
+        (f"`{declaration.header(name)}`", options[name], declaring.SAID[name], closed.get(name, "a text"))
+        for name in names
+    ]
+    return _table("Header, In the shell, What it says, Written", rows)
 
 
 def _tags() -> str:

@@ -66,6 +66,12 @@ def write(declared: Declared) -> dict[str, str]:
     return said
 
 
+def typed(said: Mapping[str, str]) -> dict[str, str]:
+    """The headers of fields of Declared, with values as somebody typed them; whether they are words that may
+    be said, the reader knows. Raises Validation for a text that no header holds."""
+    return {header(field): _value(header(field), value, Form(_text), {}) for field, value in said.items()}
+
+
 def _value(name: str, value: str, form: Form, known: Known) -> Any:
     try:
         return form.read(_fit(value), known)
@@ -114,6 +120,13 @@ def _names(value: str, _known: Known) -> frozenset[str]:
     if not all(names):
         raise ValueError("must be names between commas")
     return frozenset(names)
+
+
+def _write_names(names: Iterable[str]) -> str:
+    """Raises ValueError for a name with a comma: it would be read as two people."""
+    if any("," in name for name in names):
+        raise ValueError("a name between commas holds none itself")
+    return ", ".join(sorted(names))
 
 
 def _parts(value: str, wanted: Collection[str], optional: Collection[str] = ()) -> dict[str, str]:
@@ -188,7 +201,7 @@ FORMS: Mapping[str, Form] = {
     "authorisation": Form(_authorisation, _write_authorisation),
     "evidence": Form(_text),
     "listing": Form(partial(_closed, Listing)),
-    "reviewers": Form(_names, lambda names: ", ".join(sorted(names))),
+    "reviewers": Form(_names, _write_names),
     "on_behalf_of": Form(_requester, _write_requester),
 }
 """The header of each field of Declared."""

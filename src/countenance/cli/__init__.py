@@ -68,7 +68,10 @@ class Shell(click.Group):
 def _told(refusal: ClientError) -> str:
     error = refusal.response.get("Error", {})
     code, message = error.get("Code", "Error"), error.get("Message", "")
-    return "\n".join(line for line in (f"{code}: {message}".strip(": "), ADVICE.get(code, "")) if line)
+    advice = ADVICE.get(code, "")
+    if code == "AccessDeniedException" and "header x-countenance-" in message:
+        advice = "The command's --help lists the options that say it."
+    return "\n".join(line for line in (f"{code}: {message}".strip(": "), advice) if line)
 
 
 @click.group(cls=Shell, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

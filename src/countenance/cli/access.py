@@ -221,7 +221,8 @@ def warn_without_purpose(key: Key) -> None:
     if key.purpose is None and key.purposes:
         click.echo(
             f"Every call of this key has to say what it is for, {' or '.join(sorted(key.purposes))}, in the "
-            "signed header x-countenance-purpose (countenance.client.declare adds it to boto3).",
+            "signed header x-countenance-purpose (the shell's --purpose, or countenance.client.declare for "
+            "boto3).",
             err=True,
         )
     elif key.purpose is None:

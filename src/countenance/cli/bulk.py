@@ -8,7 +8,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ import click
 from botocore.exceptions import ClientError
 
 from countenance import settings as homes
-from countenance.cli import door, pictures, terminal
+from countenance.cli import declaring, door, pictures, terminal
 from countenance.cli.manifest import Known, Manifest, Stamp, external_image_id
 from countenance.errors import PhotoError
 
@@ -71,7 +71,7 @@ class Tally:
         self.refused += len(outcome.remarks) if outcome.fate in {Fate.ENROLLED, Fate.FACELESS} else 0
 
 
-@click.command()
+@click.command(cls=declaring.Command)
 @click.argument("collection")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @terminal.home_option
@@ -99,6 +99,7 @@ class Tally:
     show_default=True,
     help="Photos under way at once.",
 )
+@declaring.options
 def index(
     *,
     collection: str,
@@ -111,6 +112,7 @@ def index(
     max_faces: int | None,
     again: bool,
     parallel: int,
+    said: Mapping[str, str],
 ) -> None:
     """Enrol every face in FOLDER and the folders in it, in COLLECTION; made if it is missing.
 
@@ -121,7 +123,7 @@ def index(
     manifests = homes.load(home).manifests
     options = {"QualityFilter": quality, **({"MaxFaces": max_faces} if max_faces else {})}
     started = time.monotonic()
-    with door.opened(home, parallel) as client:
+    with door.opened(home, parallel, said) as client:
         identity = _identity(client, collection, create=not dry_run)
         if dry_run:
             opening = Manifest.reading(manifests, collection) if identity else nullcontext()

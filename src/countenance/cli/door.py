@@ -13,7 +13,7 @@ import os
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,11 @@ from countenance import settings as homes
 from countenance.aws import sigv4
 from countenance.aws.model import OURS
 from countenance.cli import weights
+from countenance.client import carry
 from countenance.errors import HomeError
 from countenance.service import Service
 from countenance.settings import Settings
+from countenance.types import EMPTY
 from countenance.vision import zoo
 
 ANSWERS_WITHIN = 5.0
@@ -48,16 +50,20 @@ class Notice:
 
 
 @contextmanager
-def opened(home: Path, parallel: int = 1) -> Iterator[Any]:
-    """A boto3 client of the home. parallel: how many threads will share it. Raises HomeError."""
+def opened(home: Path, parallel: int = 1, said: Mapping[str, str] = EMPTY) -> Iterator[Any]:
+    """A boto3 client of the home. parallel: how many threads will share it. said: headers by which its calls
+    say what they are for. Raises HomeError."""
     settings = homes.load(home)
     if notice := find(settings):
-        yield _client(settings, notice.url, parallel, verify=notice.certificate)
+        client = _client(settings, notice.url, parallel, verify=notice.certificate)
+        carry(client, said)
+        yield client
         return
     weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
     service = Service(settings)
     try:
         client = _client(settings, "http://localhost", parallel)
+        carry(client, said)
         client.meta.events.register(
             "before-send.rekognition.*", lambda request, **_: _handed_over(request, service)
         )

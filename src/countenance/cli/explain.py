@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from countenance import office
 from countenance import settings as homes
 from countenance.aws import model
-from countenance.cli import packs, terminal
+from countenance.cli import declaring, packs, terminal
 from countenance.cli.access import KINDS
 from countenance.declared import TAG, TAGS, AuthorisationKind, Listing, Venue
 from countenance.errors import HomeError, PolicyError
@@ -76,7 +77,7 @@ NAMED = ("case", "evidence", "authorisation", "reviewers")
     help="One that is valid then.",
 )
 @click.option("--audit", type=click.Choice(["own", "other"]), help="A fresh one, by the operator or not.")
-@click.option("--on-behalf-of", metavar="KIND:PLACE", help="The body that the call is made for.")
+@click.option("--on-behalf-of", metavar="KIND:PLACE[:GROUP,...]", help="The body that the call is made for.")
 @packs.option
 @terminal.home_option
 @terminal.json_option
@@ -91,7 +92,7 @@ def explain(
     policy = Policy.read(packs.chosen(named, home))
     recorded: Mapping[str, Any] = {} if entry is None else office.entry(homes.load(home), entry)
     lines = _recorded(recorded, entry) if entry is not None else _described(operation, said, policy)
-    facts = dict(lines)
+    facts = copy.deepcopy(lines)  # what is read is taken out, of what lies in them too
     try:
         questions = cases.questions(lines)
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
@@ -172,15 +173,15 @@ def _all_said(operation: str | None, said: Mapping[str, Any]) -> str:
 
 
 def _requester(text: str, policy: Policy) -> dict[str, Any]:
-    kind, colon, place = text.partition(":")
-    if not colon:
-        raise HomeError(f"write --on-behalf-of as KIND:PLACE, such as police:US-CA, not {text!r}")
+    kind, place, groups = declaring.requester(text)
     if kind not in set(OrganisationKind):
         raise HomeError(
             f"{kind!r} is no kind{terminal.meant(kind, OrganisationKind)}\nKnown: {', '.join(KINDS)}."
         )
     packs.check_word(policy, "Place", place)
-    return {"kind": kind, "place": place}
+    for group in groups:
+        packs.check_word(policy, "Group", group)
+    return {"kind": kind, "place": place, "groups": list(groups)}
 
 
 def _authorisation(kind: str, day: dt.date) -> dict[str, Any]:

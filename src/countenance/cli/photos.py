@@ -10,7 +10,7 @@ import click
 from botocore.exceptions import ClientError
 
 from countenance import settings as homes
-from countenance.cli import door, drawing, pictures, terminal
+from countenance.cli import declaring, door, drawing, pictures, terminal
 from countenance.cli.drawing import Mark
 from countenance.cli.manifest import Manifest
 from countenance.cli.pictures import Photo
@@ -48,7 +48,7 @@ threshold_option = click.option(
 )
 
 
-@click.command()
+@click.command(cls=declaring.Command)
 @click.argument("paths", metavar="PHOTO...", nargs=-1, required=True, type=photo_argument)
 @terminal.home_option
 @terminal.json_option
@@ -61,14 +61,21 @@ threshold_option = click.option(
     callback=lambda _context, _option, names: _attributes(names),
     help=f"What else to tell of each face: ALL, or some of {', '.join(Attribute)}, with commas between.",
 )
+@declaring.options
 def detect(
-    paths: tuple[Path, ...], home: Path, as_json: bool, save: Path | None, attributes: Sequence[str]
+    *,
+    paths: tuple[Path, ...],
+    home: Path,
+    as_json: bool,
+    save: Path | None,
+    attributes: Sequence[str],
+    said: Mapping[str, str],
 ) -> None:
     """Find the faces in each PHOTO. --attributes tells more of each."""
     if save and len(paths) > 1:
         raise PhotoError("--save draws into one photo; name just one")
     found, faults = [], 0
-    with door.opened(home) as client:
+    with door.opened(home, said=said) as client:
         for path in paths:
             try:
                 photo = pictures.read(path)
@@ -148,19 +155,27 @@ def _told(face: Mapping[str, Any], *, likely: bool = False) -> list[str]:
     return words
 
 
-@click.command()
+@click.command(cls=declaring.Command)
 @click.argument("source", type=photo_argument)
 @click.argument("target", type=photo_argument)
 @terminal.home_option
 @terminal.json_option
 @save_option
 @threshold_option
+@declaring.options
 def compare(
-    source: Path, target: Path, home: Path, as_json: bool, save: Path | None, threshold: float
+    *,
+    source: Path,
+    target: Path,
+    home: Path,
+    as_json: bool,
+    save: Path | None,
+    threshold: float,
+    said: Mapping[str, str],
 ) -> None:
     """Compare the largest face in SOURCE with every face in TARGET. --save draws into TARGET."""
     one, other = pictures.read(source), pictures.read(target)
-    with door.opened(home) as client:
+    with door.opened(home, said=said) as client:
         answer = _asked(
             client.compare_faces,
             f"{source}, {target}",
@@ -185,7 +200,7 @@ def compare(
     click.echo(SCALE)
 
 
-@click.command()
+@click.command(cls=declaring.Command)
 @click.argument("collection")
 @click.argument("path", metavar="PHOTO", type=photo_argument)
 @terminal.home_option
@@ -193,12 +208,21 @@ def compare(
 @save_option
 @threshold_option
 @click.option("--max", "most", type=click.IntRange(1, 4096), default=10, show_default=True)
+@declaring.options
 def search(
-    collection: str, path: Path, home: Path, as_json: bool, save: Path | None, threshold: float, most: int
+    *,
+    collection: str,
+    path: Path,
+    home: Path,
+    as_json: bool,
+    save: Path | None,
+    threshold: float,
+    most: int,
+    said: Mapping[str, str],
 ) -> None:
     """Search a COLLECTION for the largest face in PHOTO."""
     photo = pictures.read(path)
-    with door.opened(home) as client:
+    with door.opened(home, said=said) as client:
         answer = _asked(
             client.search_faces_by_image,
             photo,

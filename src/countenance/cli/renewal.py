@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import click
 from botocore.exceptions import ClientError
 
 from countenance import settings as homes
-from countenance.cli import door, pictures, terminal
+from countenance.cli import declaring, door, pictures, terminal
 from countenance.cli.manifest import Manifest
 from countenance.errors import PhotoError
 
@@ -27,7 +27,7 @@ class Renewal:
     model: str = ""
 
 
-@click.command()
+@click.command(cls=declaring.Command)
 @click.argument("collection")
 @terminal.home_option
 @terminal.json_option
@@ -37,14 +37,17 @@ class Renewal:
     help="Delete the faces whose photo is gone, or shows them no more; without it they keep the "
     "collection on its old model.",
 )
-def reindex(*, collection: str, home: Path, as_json: bool, forget_lost: bool) -> None:
+@declaring.options
+def reindex(
+    *, collection: str, home: Path, as_json: bool, forget_lost: bool, said: Mapping[str, str]
+) -> None:
     """Renew COLLECTION after `embedder` in settings.toml was changed: another model, the same FaceIds.
 
     The photos are read again from where `countenance index` found them. The collection changes over in one
     step, once every face has its new template; until then searches in it say which model they wait for.
     """
     settings = homes.load(home)
-    with door.opened(home) as client, Manifest.reading(settings.manifests, collection) as manifest:
+    with door.opened(home, said=said) as client, Manifest.reading(settings.manifests, collection) as manifest:
         faces = _faces(client, collection)
         before = client.describe_collection(CollectionId=collection)["FaceModelVersion"]
         renewal = Renewal(model=before)

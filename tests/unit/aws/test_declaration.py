@@ -138,6 +138,11 @@ def test_no_text_is_anything_but_read_or_refused(field: str, text: str) -> None:
         assert getattr(said, field) is not None
 
 
+def test_a_comma_makes_no_second_reviewer() -> None:
+    with pytest.raises(ValueError, match="between commas holds none"):
+        declaration.write(Declared(reviewers=frozenset({"Weber, A."})))
+
+
 def test_a_semicolon_cannot_smuggle_a_part() -> None:
     stated = Authorisation("7; kind=judicial", AuthorisationKind.WARRANT, "a court", MOMENT, MOMENT)
     with pytest.raises(ValueError, match="semicolon"):

@@ -90,7 +90,9 @@ def test_explain_decides_for_whom_it_is(shell: Shell) -> None:
     packs = ("--packs", "base,us-ca-sf")
     assert shell("policy", "explain", *business, *packs).stdout.startswith("Allowed")
     said = shell("policy", "explain", *business, *packs, "--on-behalf-of", "police:US-CA-SF").stdout
-    assert said.startswith("Refused")
+    assert said.startswith(
+        "Refused: identify by business in US-CA on behalf of police in US-CA-SF for general"
+    )
     assert "us-ca-sf/19B.2" in said
 
 
@@ -125,7 +127,6 @@ CALL = {"--operation": "identify", "--kind": "business", "--place": "US", "--pur
         ({"--group": "child-protecton"}, "did you mean child-protection?"),
         ({"--offence": "us-md-stalking"}, "the pack us-md defines it, and is not among them"),
         ({"--offence": "theft"}, "there is no offence 'theft' in these packs\nKnown: none."),
-        ({"--on-behalf-of": "police"}, "write --on-behalf-of as KIND:PLACE"),
         ({"--on-behalf-of": "pol:US"}, "'pol' is no kind; did you mean police?"),
         ({"--on-behalf-of": "police:US-XX"}, "there is no place 'US-XX' in these packs"),
         ({"--tag": "x"}, "write a tag as NAME=VALUE"),
@@ -154,10 +155,12 @@ def test_explain_of_words_nobody_knows(shell: Shell, wrong: dict[str, str], told
 
 
 @pytest.mark.parametrize("day", ["0099-01-01", "9999-12-31"])
-def test_numbers_and_days_that_are_none(shell: Shell, day: str) -> None:
+def test_numbers_days_and_bodies_that_are_none(shell: Shell, day: str) -> None:
     call = [word for pair in CALL.items() for word in pair]
     told = shell("policy", "explain", *call, "--threshold", "nan", code=2).stderr
     assert "'nan' is no number from 0 to 100" in told
+    told = shell("policy", "explain", *call, "--on-behalf-of", "police", code=2).stderr
+    assert "'police' is not written as KIND:PLACE" in told
     for command in (("explain", *call), ("who-can", "identify"), ("diff", "base", "base,us-ca-sf")):
         told = shell("policy", *command, "--date", day, code=2).stderr
         assert "is not between 1000-01-01 and 9999-12-30" in told
