@@ -36,6 +36,13 @@ CALLS: Mapping[str, Mapping[str, object]] = {
         "on-behalf-of": {"kind": "police", "place": "US-CA-SF"},
     },
     "DetectFaces ALL (three actions)": {**ORDINARY, **ALL},
+    "DetectFaces ALL by police, refused": {**POLICE, **ALL},
+    "DetectFaces ALL at work in the EU, refused": {
+        "kind": "business",
+        "place": "DE",
+        "purpose": "workplace",
+        **ALL,
+    },
 }
 
 

@@ -6,7 +6,7 @@ Policy believes them as far as it believes whoever signed, and the ledger record
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -158,13 +158,21 @@ class Tag:
         return frozenset().union(*self.tiers)
 
     def holds(self, tags: Mapping[str, str], name: str) -> str:
-        """The word that holds. One that is none, from a time when any was taken, says nothing."""
-        said = tags.get(name, self.unset)
-        return said if said in self.words else self.unset
+        """The word that holds. One that is none, from a time when any was taken, holds as it was written:
+        where a rule reads it, policy refuses."""
+        return tags.get(name, self.unset)
 
     def opens(self, before: str, after: str) -> bool:
-        """Whether a change could open what was shut: another word that is not of a narrower tier."""
-        return before != after and self._tier(after) >= self._tier(before)
+        """Whether a change could open what was shut: another word that is not of a narrower tier.
+
+        What a word that is none stood for, nobody knows: it may have been any.
+        """
+        if after not in self.words:
+            return False
+        meant = {before} & self.words or self.words
+        return before != after and any(
+            word != after and self._tier(after) >= self._tier(word) for word in meant
+        )
 
     def _tier(self, word: str) -> int:
         return next(number for number, tier in enumerate(self.tiers) if word in tier)
@@ -198,6 +206,10 @@ TAGS: Mapping[str, Tag] = MappingProxyType(
 """Which change of a tag opens something. Whoever owns a collection may always shut more."""
 
 
+LONGEST_SHOWN = 64
+"""Characters of a word that is none. The longest that is one has 17."""
+
+
 class Change(NamedTuple):
     """A tag that policy reads, and the words that held before and hold after a call."""
 
@@ -225,6 +237,19 @@ class Stated(NamedTuple):
 
 
 def stated(tags: Mapping[str, str]) -> Stated:
-    """Reads a collection's tags."""
-    origin, basis, consent, never_suspects = (tag.holds(tags, name) for name, tag in TAGS.items())
+    """Reads a collection's tags. A word that is none is no fact, and says what an unset tag says: policy asks
+    `strange` first."""
+    origin, basis, consent, never_suspects = (
+        word if (word := tag.holds(tags, name)) in tag.words else tag.unset for name, tag in TAGS.items()
+    )
     return Stated(Origin(origin), Basis(basis), Consent(consent), never_suspects == "true")
+
+
+def strange(tags: Mapping[str, str], read: Container[str]) -> tuple[str, ...]:
+    """What is wrong with the words of those tags that are read, in words; nothing where they are known."""
+    return tuple(
+        f"the collection's tag {name} says {word[:LONGEST_SHOWN]!r}, which is none of "
+        f"{', '.join(sorted(tag.words))}: it has to be set anew"
+        for name, tag in TAGS.items()
+        if name in read and (word := tag.holds(tags, name)) not in tag.words
+    )

@@ -1,5 +1,5 @@
-"""What a refused caller is told: AWS's sentence first, then which rules refuse, in whose words, since when,
-and what evidence, law, audit or date would turn the answer.
+"""What a refused caller is told: AWS's sentence first, then rule by rule which refuses, since when, on what
+source, in whose words, and what evidence, law, audit or date would turn it; last what concerns the call.
 
 Never a different purpose, place, kind, case or requester: that would coach lying. The same goes into a header
 and into the ledger as JSON, since SDKs drop what AWS's shapes have no member for.
@@ -24,10 +24,10 @@ LONGEST = 6000
 
 def denied(call: Call, decision: Decision) -> AccessDenied:
     """The refusal as an error that clients know."""
-    parts = [_rule(each) for each in decision.refusals]
-    if not parts:
-        parts = [f"refused by {', '.join(decision.rules)}" if decision.rules else "no rule permits it"]
-    told = f"{'; '.join(parts)}. {decision.advice}"
+    told = " Also ".join(map(_rule, decision.refusals))
+    if not told:
+        told = f"refused by {', '.join(decision.rules)}." if decision.rules else "no rule permits it."
+    told += f" {decision.advice}" if decision.advice else ""
     if decision.source and not decision.refusals:
         told += f" Source: {decision.source}."
     if decision.missing:
@@ -69,7 +69,7 @@ def _rule(refusal: Refusal) -> str:
     since = "" if refusal.since is None else f", in force since {refusal.since}"
     plain = '"' not in refusal.quote and not refusal.quote.startswith("(")  # else it says what is quoted
     quote = f'"{refusal.quote}"' if plain else refusal.quote
-    return f"refused by {refusal.rule}{since}: {quote} ({refusal.source})"
+    return f"refused by {refusal.rule}{since} ({refusal.source}): {quote}. {refusal.advice}"
 
 
 def _sentence(call: Call) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countenance.declared import TAGS, Basis, Consent, Declared, Origin, changes, stated, widens
+from countenance.declared import TAGS, Basis, Consent, Declared, Origin, changes, stated, strange, widens
 
 words = st.fixed_dictionaries(
     {}, optional={name: st.sampled_from(sorted(tag.words)) for name, tag in TAGS.items()}
@@ -61,8 +61,35 @@ def test_there_is_no_way_round_by_narrowing(before: dict[str, str], after: dict[
     assert not widens(changes(before, before))
 
 
-def test_a_word_of_an_older_home_says_nothing() -> None:
-    assert stated({"countenance:origin": "opt-in", "countenance:never-suspects": "maybe"}) == stated({})
+def test_a_word_of_an_older_home_is_no_fact_and_told_where_it_is_read() -> None:
+    older = {"countenance:origin": "opt-in", "countenance:never-suspects": "TRUE", "team": "TRUE"}
+    assert stated(older) == stated({})
+    [told] = strange(older, {"countenance:never-suspects", "countenance:consent", "team"})
+    assert told.startswith(
+        "the collection's tag countenance:never-suspects says 'TRUE', which is none of false"
+    )
+    assert not strange(older, {"countenance:consent"})
+    assert not strange({"countenance:never-suspects": "true"}, TAGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "after", "opens"),
+    [
+        ("never-suspects", "false", True),
+        ("never-suspects", None, True),
+        ("never-suspects", "true", False),  # what shuts most
+        ("consent", "none", False),
+        ("consent", None, True),
+        ("basis", None, False),
+        ("origin", "web-scrape", True),  # it may have been bulk of cameras, which other rules forbid
+        ("origin", "opt-out", False),  # no better: what reads it refuses
+    ],
+)
+def test_a_word_that_is_none_may_have_been_any(name: str, after: str | None, opens: bool) -> None:
+    then, now = {f"countenance:{name}": "opt-in"}, {} if after is None else {f"countenance:{name}": after}
+    assert [change.before for change in changes(then, now)] == ["opt-in"]
+    assert widens(changes(then, now)) is opens
+    assert not widens(changes(now, then))
 
 
 @pytest.mark.parametrize(

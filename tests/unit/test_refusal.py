@@ -24,7 +24,7 @@ BAN = Refusal("city/ban", "No “search” shall be made", "Code 1", dt.date(201
 def decision(**changes: object) -> Decision:
     words = {
         "rules": ("city/ban",),
-        "advice": BAN.advice,
+        "advice": "Even then nobody permits it.",
         "source": BAN.source,
         "refusals": (BAN,),
         **changes,
@@ -38,9 +38,23 @@ def test_aws_sentence_comes_first_then_the_rule_in_its_own_words() -> None:
         "User: arn:aws:iam::123456789012:user/CNTKEY is not authorized to perform: "
         "rekognition:SearchFacesByImage on resource: arn:aws:rekognition:us-east-1:123456789012:"
     )
-    assert told.startswith("refused by city/ban, in force since 2019-07-01: ")
-    for words in ("No “search” shall be made", "(Code 1)", "A law would turn it."):
-        assert words in told
+    assert told == (
+        'refused by city/ban, in force since 2019-07-01 (Code 1): "No “search” shall be made". '
+        "A law would turn it. Even then nobody permits it."
+    )
+
+
+def test_each_rules_advice_stands_beside_the_rule_and_nowhere_else() -> None:
+    told = Refusal("state/told", "(not read; as told: none)", "Act 2", None, "An audit would.")
+    message = refusal.denied(CALL, decision(refusals=(BAN, told), advice="")).message
+    assert message.endswith(
+        'refused by city/ban, in force since 2019-07-01 (Code 1): "No “search” shall be made". '
+        "A law would turn it. "
+        "Also refused by state/told (Act 2): (not read; as told: none). An audit would."
+    )
+    said = json.loads(refusal.note(decision(refusals=(BAN, told), advice="")))
+    assert [rule["advice"] for rule in said["rules"]] == [BAN.advice, told.advice]
+    assert said["advice"] == ""
 
 
 def test_what_a_rule_reads_and_the_call_lacks_is_named_by_header_and_tag() -> None:

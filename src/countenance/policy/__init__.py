@@ -17,32 +17,31 @@ from typing import Any
 
 import cedarpy
 
-from countenance.declared import Declared
+from countenance.declared import Declared, Requester, strange
 from countenance.errors import PolicyError
 from countenance.policy import cases
 from countenance.policy import pack as packs_on_disk
 from countenance.policy.cases import Case, Expect
 from countenance.policy.facts import (
     FACTS,
-    Agent,
     Asked,
     Audit,
     Collection,
-    Group,
     Org,
-    Organisation,
-    Place,
     Question,
     Telling,
+    agent,
     cedar,
     defaults,
-    missing,
+    organisation,
     question,
+    tags_of,
     uid,
 )
 from countenance.policy.pack import Pack
+from countenance.policy.remedy import Remedies
 from countenance.policy.rule import CLOSED, Rule
-from countenance.types import Action, Attribute, Caller, Decision, Refusal
+from countenance.types import Action, Caller, Decision, Refusal
 
 __all__ = [
     "BASE",
@@ -96,9 +95,8 @@ class Policy:
         self.reads = frozenset(path for rule in self.rules.values() for path in rule.reads)
         self._schema = schema
         try:
-            text = "\n".join(pack.text for pack in packs)
-            self._policies = _by_action(text, self.rules)
-            self._permits = _by_action(text, {name: r for name, r in self.rules.items() if r.permits})
+            written = json.loads(cedarpy.policies_to_json_str("\n".join(pack.text for pack in packs)))
+            self._policies = {action: _policies(written, self._about(action)) for action in Action}
             # Always with the schema: entities made without it lose the action groups, and forbids on a
             # group then match nothing, silently.
             self._store = cedarpy.Entities.from_json_str(
@@ -108,7 +106,13 @@ class Policy:
             raise PolicyError(
                 f"the packs {[pack.name for pack in packs]} do not go together: {error}"
             ) from error
-        self._around = packs_on_disk.around(packs)  # only now: the engine has refused circles
+        self._above = packs_on_disk.above(packs)  # only now: the engine has refused circles
+        trees = {tree["annotations"]["id"]: tree for tree in written["staticPolicies"].values()}
+        self._remedies = Remedies(self.rules, trees, self._above)
+        self._tags = {
+            action: tags_of(path for name in self._about(action) for path in self.rules[name].reads)
+            for action in Action
+        }
         # Callers come back: the handle for one caller and one collection is worth keeping.
         self._entities = lru_cache(maxsize=256)(self._with)
 
@@ -143,19 +147,18 @@ class Policy:
     def decide(self, asked: Question) -> Decision:
         """Decide one action, for the caller and for whom it is asked. About 0.1 ms each
         (docs/decisions/0004-cedar-decides.md)."""
-        if asked.requester is None:
+        if (who := asked.requester) is None:
             return self._decide(asked)
-        who = asked.requester
-        as_them = dataclasses.replace(asked.caller, kind=who.kind, place=who.place, groups=who.groups)
-        theirs = self._decide(dataclasses.replace(asked, caller=as_them))
-        theirs = dataclasses.replace(
-            theirs, advice=f"On behalf of {who.kind} in {who.place}: {theirs.advice}"
-        )
+        theirs, whose = self._decide(_as_them(asked, who)), f"{who.kind} in {who.place}"
+        advice = f"On behalf of {whose}: {theirs.advice}"
+        if not theirs.advice:
+            advice = f"This binds {whose}, on whose behalf it is asked."
+        theirs = dataclasses.replace(theirs, advice=advice)
         return self._all_of([self._decide(asked), theirs])
 
     def within(self, place: str, other: str) -> bool:
         """Whether a place is another or lies in it."""
-        return other in self._around.get(place, ())
+        return ("Place", other) in self._above.get(("Place", place), ())
 
     def beyond(self, caller: Caller, declared: Declared) -> Decision | None:
         """The refusal of a call that declares what its key is not for; None where it does not."""
@@ -187,16 +190,16 @@ class Policy:
             rules=tuple(sorted({rule for decision in telling for rule in decision.rules})),
             errors=tuple(dict.fromkeys(error for decision in telling for error in decision.errors)),
             pack=self.digest,
-            advice=refusals[0].advice if refusals else "",
+            advice=next((refusal.advice for refusal in refusals if refusal.advice), ""),
             source=refusals[0].source if refusals else "",
             refusals=tuple(dict.fromkeys(each for refusal in refusals for each in refusal.refusals)),
             missing=tuple(dict.fromkeys(name for refusal in refusals for name in refusal.missing)),
         )
 
     def _decide(self, asked: Question) -> Decision:
-        if strange := self._strange(asked):
+        if unheard := self._unheard(asked):
             unsaid = () if asked.facts.purpose else ("purpose",)
-            return self._refused(errors=strange, advice=_sentence(strange[0]), missing=unsaid)
+            return self._refused(errors=unheard, advice=_sentence(unheard[0]), missing=unsaid)
         try:
             answer = cedarpy.is_authorized(
                 _request(asked), self._policies[asked.action], self._entities(_met(asked)), self._schema
@@ -206,19 +209,22 @@ class Policy:
         return self._judge(asked, answer)
 
     def _left_out(self, questions: Sequence[Question], decisions: Sequence[Decision]) -> str:
-        """Which attributes to leave out for the call to be permitted, if that is all it takes."""
-        refused = [asked for asked, said in zip(questions, decisions, strict=True) if not said.allowed]
+        """Which attributes to leave out for the call to be permitted, if that is all it takes: what else it
+        asks for is put to the engine once more."""
         names = []
-        for asked in refused:
-            if not (isinstance(asked.facts, Telling) and asked.facts.attributes):
+        for asked, said in zip(questions, decisions, strict=True):
+            if said.allowed:
+                continue
+            if said.errors or not (isinstance(asked.facts, Telling) and asked.facts.attributes):
                 return ""
-            names += [one for one in sorted(asked.facts.attributes) if not self._tells(asked, one)]
+            refused = self._remedies.refused(asked)
+            if asked.requester is not None:
+                refused |= self._remedies.refused(_as_them(asked, asked.requester))
+            rest = dataclasses.replace(asked.facts, attributes=asked.facts.attributes - refused)
+            if rest.attributes and not self.decide(dataclasses.replace(asked, facts=rest)).allowed:
+                return ""
+            names += sorted(refused)
         return f"Leave out {', '.join(names)}: name the attributes you want instead of ALL." if names else ""
-
-    def _tells(self, asked: Question, one: Attribute) -> bool:
-        """Whether the call would be allowed if it asked for this attribute alone."""
-        facts = dataclasses.replace(asked.facts, attributes=frozenset({one}))  # type: ignore[call-arg]
-        return self.decide(dataclasses.replace(asked, facts=facts)).allowed
 
     def check(self) -> None:
         """Run each pack's own tests, on that pack and base alone. Raises PolicyError on the first failure."""
@@ -249,7 +255,7 @@ class Policy:
                     f"got {got} by {list(decision.rules)} {list(decision.errors)}"
                 )
 
-    def _strange(self, asked: Question) -> tuple[str, ...]:
+    def _unheard(self, asked: Question) -> tuple[str, ...]:
         """Words no rule can know. To Cedar an unknown id is one in no group: it would escape every ban."""
         facts, caller = asked.facts, asked.caller
         used = {("Place", facts.place), ("Place", caller.place), *(("Group", name) for name in caller.groups)}
@@ -257,14 +263,16 @@ class Policy:
             used.add(("Purpose", facts.purpose))
         if facts.grounds.offence is not None:
             used.add(("Offence", facts.grounds.offence))
-        strange = [
+        unheard = [
             f"the {kind.lower()} {word!r} is not in the vocabulary"
             for kind, word in sorted(used)
             if word not in self.vocabulary[kind]
         ]
         if not facts.purpose:
-            strange.insert(0, "no purpose is declared, and this key has no default one")
-        return tuple(strange)
+            unheard.insert(0, "no purpose is declared, and this key has no default one")
+        if asked.collection is not None:
+            unheard += strange(asked.collection.tags, self._tags[asked.action])
+        return tuple(unheard)
 
     def _judge(self, asked: Question, answer: cedarpy.AuthzResult) -> Decision:
         """Only Allow without an error is allowed: Cedar skips a forbid that errors and still says Allow."""
@@ -276,30 +284,20 @@ class Policy:
         if not rules:
             return self._unpermitted(asked)
         forbids = [self.rules[rule] for rule in rules]
-        advice = list(dict.fromkeys(rule.advice for rule in forbids))
-        if not self._permitted(asked):
-            advice.append(f"Even then {_unpermitted(asked)}")
         return self._refused(
             rules=rules,
-            advice=" ".join(advice),
+            advice="" if self._remedies.permitted(asked) else f"Even then {_unpermitted(asked)}",
             source="; ".join(dict.fromkeys(rule.source for rule in forbids)),
             refusals=tuple(
                 Refusal(rule.id, rule.quote, rule.source, rule.effective, rule.advice) for rule in forbids
             ),
-            missing=missing(asked, {path for rule in forbids for path in rule.reads}),
+            missing=self._remedies.missing(asked, forbids),
         )
-
-    def _permitted(self, asked: Question) -> bool:
-        """Whether a rule permits it, were there none that forbids."""
-        answer = cedarpy.is_authorized(
-            _request(asked), self._permits[asked.action], self._entities(_met(asked)), self._schema
-        )
-        return answer.decision is cedarpy.Decision.Allow
 
     def _unpermitted(self, asked: Question) -> Decision:
         """No rule spoke. Name what was asked, and the rules that permit it to somebody: by name alone, since
         their words would tell as what else to call oneself."""
-        near = [r for r in self.rules.values() if r.permits and (not r.actions or asked.action in r.actions)]
+        near = [rule for name in self._about(asked.action) if (rule := self.rules[name]).permits]
         words = _unpermitted(asked)
         advice = f"{words[0].upper()}{words[1:]}"
         if near:
@@ -307,7 +305,7 @@ class Policy:
         return self._refused(
             advice=advice,
             source="; ".join(dict.fromkeys(rule.source for rule in near)),
-            missing=missing(asked, {path for rule in near for path in rule.reads}),
+            missing=self._remedies.missing(asked, near),
         )
 
     def _unanswered(self, errors: Sequence[str]) -> Decision:
@@ -318,6 +316,18 @@ class Policy:
     def _refused(self, **words: Any) -> Decision:
         return Decision(**{"allowed": False, "rules": (), "errors": (), "pack": self.digest, **words})
 
+    def _about(self, action: Action) -> list[str]:
+        """The ids of the rules that may speak of an action: the engine looks at every one it is handed.
+
+        A rule is left out only where its scope names actions, all of them plain ones, and not this one.
+        """
+        plain = frozenset(each.value for each in Action)
+        return [
+            name
+            for name, rule in self.rules.items()
+            if not rule.actions or action in rule.actions or not rule.actions <= plain
+        ]
+
     def _with(self, met: str) -> cedarpy.Entities:
         return self._store.with_added_json_str(met, self._schema)
 
@@ -326,23 +336,18 @@ _COLLECTION = ("Collection", "called")
 _SERVICE = ("Service", "countenance")
 
 
-def _by_action(text: str, rules: Mapping[str, Rule]) -> dict[Action, cedarpy.PolicySet]:
-    """Those of the rules that may speak of each action: the engine looks at every one it is handed.
+def _policies(written: Mapping[str, Any], rules: Sequence[str]) -> cedarpy.PolicySet:
+    """Some of the rules, by their ids, for the engine."""
+    trees = {
+        place: tree for place, tree in written["staticPolicies"].items() if tree["annotations"]["id"] in rules
+    }
+    return cedarpy.PolicySet.from_json_str(json.dumps({**written, "staticPolicies": trees}))
 
-    A rule is left out only where its scope names actions, all of them plain ones, and not this one.
-    """
-    written = json.loads(cedarpy.policies_to_json_str(text))
-    plain = {action.value for action in Action}
 
-    def speaks(tree: dict[str, Any], action: Action) -> bool:
-        rule = rules.get(tree["annotations"]["id"])
-        return rule is not None and (not rule.actions or action in rule.actions or not rule.actions <= plain)
-
-    def policies(action: Action) -> cedarpy.PolicySet:
-        trees = {place: tree for place, tree in written["staticPolicies"].items() if speaks(tree, action)}
-        return cedarpy.PolicySet.from_json_str(json.dumps({**written, "staticPolicies": trees}))
-
-    return {action: policies(action) for action in Action}
+def _as_them(asked: Question, who: Requester) -> Question:
+    """The same, as if the body on whose behalf it is asked had called by itself."""
+    caller = dataclasses.replace(asked.caller, kind=who.kind, place=who.place, groups=who.groups)
+    return dataclasses.replace(asked, caller=caller)
 
 
 def _unpermitted(asked: Question) -> str:
@@ -361,13 +366,10 @@ def _sentence(words: str) -> str:
 def _met(asked: Question) -> str:
     """Who calls and what is called, as the engine's JSON."""
     caller, collection = asked.caller, asked.collection
-    org, seat = uid("Org", caller.account), Place(caller.place)
-    groups = frozenset(Group(name) for name in caller.groups)
-    holder = Organisation(kind=caller.kind, seat=seat, groups=groups)
-    agent = Agent(org=Org(caller.account), policy_owner=caller.policy_owner)
+    org = uid("Org", caller.account)
     met = [
-        {"uid": org, "attrs": cedar(holder), "parents": []},
-        {"uid": uid("Agent", caller.key), "attrs": cedar(agent), "parents": [org]},
+        {"uid": org, "attrs": cedar(organisation(caller)), "parents": []},
+        {"uid": uid("Agent", caller.key), "attrs": cedar(agent(caller)), "parents": [org]},
     ]
     if collection is not None:
         called = {"uid": uid(*_COLLECTION), "attrs": cedar(collection), "parents": []}

@@ -22,10 +22,10 @@ from countenance.errors import PolicyError
 from countenance.policy import Policy, Question
 from countenance.policy.dimensions import OWN as OWN_ACCOUNT
 from countenance.policy.dimensions import Choice, Dimension, Written, dimensions, question
+from countenance.policy.pack import above
 from countenance.policy.partial import (
     NO,
     YES,
-    Above,
     Expression,
     Facts,
     condition,
@@ -34,7 +34,7 @@ from countenance.policy.partial import (
     known,
     literals,
 )
-from countenance.policy.rule import Rule, Word
+from countenance.policy.rule import Rule
 from countenance.types import Action, Decision, told_by
 
 Chosen = Mapping[str, tuple[Choice, ...]]
@@ -119,7 +119,7 @@ class Atlas:
         self.policy = policy
         self.now = dt.datetime.combine(day, dt.time(12), dt.UTC)
         self.tally = Tally()
-        self._above = _above(policy)
+        self._above = above(policy.packs)
         self._ground: Facts = {"context.now": self.now, "principal.org": OWN_ACCOUNT}
         self._conditions = self._in_force()
         written = Written(
@@ -430,17 +430,6 @@ def days(policy: Policy, today: dt.date) -> list[dt.date]:
     """The days on which anything can change: each date that rules write, the day before it, and today."""
     written = {day for rule in policy.rules.values() for day in rule.dates}
     return sorted({today, *written, *(day - dt.timedelta(days=1) for day in written)})
-
-
-def _above(policy: Policy) -> Above:
-    direct: dict[Word, frozenset[Word]] = {}
-    for pack in policy.packs:
-        direct |= pack.words
-
-    def all_above(word: Word) -> frozenset[Word]:
-        return frozenset({word}).union(*(all_above(up) for up in direct.get(word, ())))
-
-    return {word: all_above(word) for word in direct}
 
 
 def _shown(chosen: Chosen) -> dict[str, str]:

@@ -277,20 +277,10 @@ SAID_BY: Mapping[str, str] = types.MappingProxyType(
 """What a caller would say a fact with: a field of Declared, or a tag of the collection."""
 
 
-def missing(asked: Question, reads: Iterable[str]) -> tuple[str, ...]:
-    """What a call lacks of the grounds, the venue and the tags that rules read, by what would say it.
-
-    Never its purpose, place or requester, nor how a camera is used: to name those would coach.
-    """
-    grounds, collection = asked.facts.grounds, asked.collection
-    lacks = {f"context.grounds.{camel(name)}" for name in grounds.__slots__ if not getattr(grounds, name)}
-    if asked.facts.scene.venue is Venue.UNSTATED:
-        lacks.add("context.scene.venue")
-    if collection is not None:
-        stated = {"origin": collection.origin, "basis": collection.basis, "consent": collection.consent}
-        lacks |= {f"resource.{name}" for name, word in stated.items() if word == "unstated"}
-    read = {".".join(path.split(".")[:3]) for path in reads}
-    return tuple(dict.fromkeys(said for path, said in SAID_BY.items() if path in lacks & read))
+def tags_of(reads: Iterable[str]) -> frozenset[str]:
+    """The tags that rules read which read these facts, as a fact or by their names."""
+    said = {SAID_BY.get(path, path.removeprefix("resource.tags.")) for path in reads}
+    return frozenset(said & TAGS.keys())
 
 
 def defaults(declared: Declared, collection: Collection | None, reads: Iterable[str]) -> tuple[str, ...]:
@@ -301,6 +291,16 @@ def defaults(declared: Declared, collection: Collection | None, reads: Iterable[
         unsaid |= TAGS.keys() - collection.tags.keys()
     read = {SAID_BY.get(".".join(path.split(".")[:3])) for path in reads}
     return tuple(sorted(unsaid & read))
+
+
+def organisation(caller: Caller) -> Organisation:
+    return Organisation(
+        kind=caller.kind, seat=Place(caller.place), groups=frozenset(Group(name) for name in caller.groups)
+    )
+
+
+def agent(caller: Caller) -> Agent:
+    return Agent(org=Org(caller.account), policy_owner=caller.policy_owner)
 
 
 def uid(kind: str, name: str) -> dict[str, str]:

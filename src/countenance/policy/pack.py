@@ -181,19 +181,14 @@ def vocabulary(packs: Sequence[Pack], kind: str) -> frozenset[str]:
     return frozenset({name for pack in packs for of, name in pack.words if of == kind} - _UNCLAIMED)
 
 
-def around(packs: Sequence[Pack]) -> dict[str, frozenset[str]]:
-    """Each place with those it lies in, itself included."""
-    above = {
-        name: {up for _, up in parents}
-        for pack in packs
-        for (kind, name), parents in pack.words.items()
-        if kind == "Place"
-    }
+def above(packs: Sequence[Pack]) -> dict[Word, frozenset[Word]]:
+    """Each closed word with those it lies in, itself included."""
+    direct = {word: parents for pack in packs for word, parents in pack.words.items()}
 
-    def all_above(name: str) -> frozenset[str]:
-        return frozenset({name}).union(*(all_above(up) for up in above.get(name, ())))
+    def all_above(word: Word) -> frozenset[Word]:
+        return frozenset({word}).union(*(all_above(up) for up in direct.get(word, ())))
 
-    return {name: all_above(name) for name in above}
+    return {word: all_above(word) for word in direct}
 
 
 def check_together(packs: Sequence[Pack]) -> None:

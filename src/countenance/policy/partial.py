@@ -113,8 +113,13 @@ def known(expression: Expression, facts: Facts, above: Above) -> Expression:  # 
         return (name, *parts)
     values = [part[1] for part in parts]
     if name == "in":
-        return ("value", values[1] in above.get(values[0], ()))
-    return ("value", _OPERATORS[name](*values)) if name in _OPERATORS else (name, *parts)
+        within = above.get(values[0], frozenset({values[0]}))
+        some = values[1] if isinstance(values[1], frozenset) else {values[1]}
+        return ("value", bool(within & some))
+    try:
+        return ("value", _OPERATORS[name](*values)) if name in _OPERATORS else (name, *parts)
+    except ArithmeticError:  # a day past the last that Python knows: the engine knows more
+        return ("unknown", *parts)
 
 
 def _both(left: Expression, right: Expression, facts: Facts, above: Above) -> Expression:

@@ -111,7 +111,10 @@ def test_a_refusal_promises_no_more_than_it_can_keep() -> None:
     banned = both.decide(facts(**police))
     assert banned.rules == ("ibm-2020/audit",)
     assert "Even then no rule permits identify to police" in banned.advice
-    assert "Even then" not in both.decide(facts(Action.DETECT, **police)).advice
+    business = both.decide(facts(purpose="criminal-investigation"))
+    assert (business.rules, business.advice) == (("ibm-2020/audit",), "")
+    [ban] = business.refusals
+    assert ban.advice == both.rules["ibm-2020/audit"].advice
     assert "Organisations other than" not in BASE.decide(facts(**police)).advice
 
 
@@ -254,6 +257,11 @@ def test_a_ban_follows_the_requester() -> None:
     assert not refused.allowed
     assert refused.advice.startswith("On behalf of police in US-CA: No rule permits identify to police")
     assert BASE.decide(facts(Action.DETECT, on_behalf_of=police)).allowed
+    banned = Policy.read(["base", "ibm-2020", "us-or-pdx"]).decide(
+        facts(on_behalf_of=Requester(OrganisationKind.PUBLIC_AGENCY, "US-OR-PDX"))
+    )
+    assert [rule.rule for rule in banned.refusals] == ["us-or-pdx/190113"]
+    assert banned.advice == "This binds public-agency in US-OR-PDX, on whose behalf it is asked."
     assert BASE.decide(facts(on_behalf_of=Requester(OrganisationKind.NGO, "DE"))).allowed
     assert not BASE.decide(
         facts(kind=OrganisationKind.POLICE, on_behalf_of=Requester(OrganisationKind.NGO, "DE"))

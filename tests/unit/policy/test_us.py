@@ -85,7 +85,7 @@ def test_the_police_of_san_francisco_are_told_which_ordinance_refuses_them(toget
     assert not said.allowed
     assert said.rules == ("us-ca-sf/19B.2",)
     assert "19B" in said.source
-    assert "19B" in said.advice
+    assert "19B" in said.refusals[0].advice
 
 
 @pytest.mark.parametrize(
