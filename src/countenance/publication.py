@@ -19,7 +19,7 @@ from countenance.ledger.export import Log, Published, export
 from countenance.office import reading
 from countenance.settings import Settings
 
-__all__ = ["Published", "exported"]
+__all__ = ["Published", "exported", "log_of", "signed_heads"]
 
 _HANDOVERS = sa.table("handovers", sa.column("size", sa.BigInteger), sa.column("note", sa.Text))
 _WITNESSED = sa.table("witnessed", sa.column("size", sa.BigInteger), sa.column("note", sa.Text))
@@ -40,8 +40,8 @@ def exported(
     """
     with reading(settings) as snapshots:
         with snapshots() as connection:
-            log = _log(connection, settings)
-            heads = _heads(connection)
+            log = log_of(connection, settings)
+            heads = signed_heads(connection)
         newest = max(heads, default=None)
         if newest is None:
             raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
@@ -49,7 +49,7 @@ def exported(
         return export(folder, log, note, snapshots, heads, with_entries=with_entries, progress=progress)
 
 
-def _heads(connection: Connection) -> dict[int, str]:
+def signed_heads(connection: Connection) -> dict[int, str]:
     """The signed heads by size: the newest, and those that are kept; with every signature there is."""
     heads: dict[int, str] = {}
     for table in (checkpoints, _HANDOVERS, _WITNESSED):
@@ -61,7 +61,7 @@ def _heads(connection: Connection) -> dict[int, str]:
     return heads
 
 
-def _log(connection: Connection, settings: Settings) -> Log:
+def log_of(connection: Connection, settings: Settings) -> Log:
     """The log's name and all its keys. Raises LedgerError where a handover between two does not fit."""
     origin, newest = _public_key(settings)
     if not sa.inspect(connection).has_table(_HANDOVERS.name):
