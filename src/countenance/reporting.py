@@ -63,10 +63,15 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to count. account: whose calls alone, None for all. witnesses: whose cosignature would count."""
+    """What to count.
+
+    account: whose calls alone, None for all. least: the smallest count to print. witnesses: whose cosignature
+    would count.
+    """
 
     period: Period
     account: str | None = None
+    least: int = reports.LEAST
     witnesses: tuple[Witness, ...] = ()
 
 
@@ -106,7 +111,7 @@ def _reported(
         raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
     signed = {size: log.head(note) for size, note in heads.items()}
     read = _signed_entries(bodies, signed, progress)
-    found = reports.report(read, asked.period, asked.account)
+    found = reports.report(read, asked.period, asked.account, asked.least)
     before = [size for size in heads if found.first is not None and 0 < size <= found.first]
     closing = heads[max(heads)]
     return Reported(
@@ -132,8 +137,8 @@ def _signed_entries(
             continue
         if head.root != tree.root():
             raise LedgerError(
-                f"entries {tree.size - len(waiting)} to {tree.size - 1} are not those that their checkpoint was "
-                "signed over; nothing is reported of such a log"
+                f"entries {tree.size - len(waiting)} to {tree.size - 1} are not those that their checkpoint "
+                "was signed over; nothing is reported of such a log"
             )
         yield from map(json.loads, waiting)
         waiting.clear()

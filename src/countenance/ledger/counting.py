@@ -195,10 +195,17 @@ def _searched(entry: Entry, collection: Collection | None) -> dict[str, tuple[st
         "place": (entry.get("called_from", entry["place"]),),
         "purpose": (entry.get("purpose", UNSTATED),),
         "offence": (entry.get("offence", UNSTATED),),
+        "authorisation": (_stated(entry, "authorisation"),),
+        "case": (_stated(entry, "case"),),
+        "realtime": ("true" if entry.get("realtime") else "false",),
         "requester": (f"{requester[0]} {requester[1]}" if requester else "itself",),
         "collection": (named(entry),),
         "never_suspects": (_word(collection),),
     }
+
+
+def _stated(entry: Entry, member: str) -> str:
+    return "stated" if member in entry else UNSTATED
 
 
 def _word(collection: Collection | None) -> str:

@@ -332,3 +332,14 @@ def test_every_count_adds_up_over_a_table_that_partitions() -> None:
                 assert sum(filter(None, rows(found, name, measure).values())) == count(found, measure)
     ends = ("answered", "refused", *MACHINE)
     assert sum(count(found, each) or 0 for each in ends) == count(found, "calls")
+
+
+def test_whether_a_search_was_live_and_named_a_case_and_an_authority() -> None:
+    log = Log()
+    log.search(realtime=True, authorisation="a" * 64, case="b" * 64)
+    log.search(realtime=False)
+    log.search()
+    found = log.report()
+    assert rows(found, "searches_by_realtime", "searches") == {"false": 2, "true": 1}
+    assert rows(found, "searches_by_authorisation", "searches") == {"stated": 1, "unstated": 2}
+    assert rows(found, "searches_by_case", "searches") == {"stated": 1, "unstated": 2}
