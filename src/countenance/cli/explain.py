@@ -309,7 +309,7 @@ def _tell(decision: Decision, policy: Policy) -> None:
         click.echo(f"    words   {rule.quote}")
         click.echo(f"    source  {rule.source}")
         click.echo(f"    {'says ' if rule.permits else 'turns'}   {rule.advice}")
-    if not decision.rules and decision.advice:
+    if decision.advice:
         click.echo(f"\n  {decision.advice}")
     if decision.missing and not decision.allowed:
         click.echo(

@@ -31,7 +31,7 @@ Tree = Mapping[str, Any]
 
 Expression = tuple[Any, ...]
 """("value", v), ("fact", path), ("has", path), ("is", path, type), ("not", e), ("and", e, e), ("or", e, e),
-("set", e...), ("unknown", e...), or an operator with its operands."""
+("if", e, e, e), ("set", e...), ("unknown", e...), or an operator with its operands."""
 
 YES: Expression = ("value", True)
 NO: Expression = ("value", False)
@@ -107,6 +107,9 @@ def known(expression: Expression, facts: Facts, above: Above) -> Expression:  # 
             return _not(_both(_not(known(left, facts, above)), ("not", right), facts, above))
         case ("not", inner):
             return _not(known(inner, facts, above))
+        case ("if", test, yes, no):
+            said, either = known(test, facts, above), (known(yes, facts, above), known(no, facts, above))
+            return either[0 if said == YES else 1] if said in (YES, NO) else ("if", said, *either)
     name, *parts = expression
     parts = [known(part, facts, above) for part in parts]
     if any(part[0] != "value" for part in parts):
@@ -169,6 +172,8 @@ def _read(tree: Tree) -> Expression:  # noqa: C901, PLR0911, PLR0912 - one line 
             return ("has", f"{_path(left)}.{name}")
         case {"hasTag": {"left": left, "right": {"Value": name}}}:
             return ("has", f"{_path(left)}.tags.{name}")
+        case {"is": {"left": left, "in": _}}:
+            return ("unknown", ("fact", _path(left)))
         case {"is": {"left": left, "entity_type": kind}}:
             return ("is", _path(left), kind.removeprefix(NAMESPACE))
         case {"&&": {"left": left, "right": right}}:
@@ -178,8 +183,7 @@ def _read(tree: Tree) -> Expression:  # noqa: C901, PLR0911, PLR0912 - one line 
         case {"!": {"arg": arg}}:
             return ("not", _read(arg))
         case {"if-then-else": {"if": test, "then": yes, "else": no}}:
-            asked = _read(test)
-            return ("or", ("and", asked, _read(yes)), ("and", ("not", asked), _read(no)))
+            return ("if", _read(test), _read(yes), _read(no))
         case {"Set": items}:
             return ("set", *map(_read, items))
     ((name, parts),) = tree.items()

@@ -61,6 +61,7 @@ def test_check_fails_with_file_and_rule(shell: Shell, tmp_path: Path) -> None:
 def test_explain_names_the_ordinance(shell: Shell, nowhere: Path) -> None:
     said = shell("policy", "explain", *POLICE, "--place", "US-CA-SF", "--home", nowhere).stdout
     assert said.startswith("Refused: identify by police in US-CA-SF for criminal-investigation on ")
+    assert "Even then no rule permits identify to police" in said
     assert "us-ca-sf/19B.2, since 2019-07-01" in said
     before = ("--date", "2019-06-30", "--packs", "base,us-ca-sf", "--json")
     found = json.loads(shell("policy", "explain", *POLICE, "--place", "US-CA-SF", *before).stdout)

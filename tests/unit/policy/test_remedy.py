@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from countenance.declared import (
     Venue,
 )
 from countenance.policy import Policy, Question, cases, pack
-from countenance.types import Attribute, OrganisationKind
+from countenance.policy.partial import NO, YES, condition, known
+from countenance.policy.remedy import told
+from countenance.types import Action, Attribute, OrganisationKind
 from tests.unit.policy.packs import ABOUT
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -285,3 +288,42 @@ def test_no_law_that_ships_takes_an_unknown_word_for_silence(
     decision = everything.decide_all(asked)
     assert not decision.allowed
     assert f"countenance:{tag} says {word!r}" in decision.errors[0]
+
+
+@pytest.mark.parametrize("word", ["when", "unless"])
+@pytest.mark.parametrize(
+    "asks",
+    [
+        'action in [Countenance::Action::"identify", Countenance::Action::"watch"]',
+        'context.purpose in [Countenance::Purpose::"general", Countenance::Purpose::"audit"]',
+        'context.purpose in Countenance::Purpose::"law-enforcement"',
+        "if context.scene.realtime then false else context.grounds.reviewers.isEmpty()",
+        '(if context.scene.realtime then context.purpose else Countenance::Purpose::"audit") '
+        '== Countenance::Purpose::"audit"',
+        'resource is Countenance::Collection && resource.basis == Countenance::Basis::"law"',
+        'resource is Countenance::Collection in Countenance::Collection::"x"',
+        'resource is Countenance::Collection && resource.hasTag("a.b") && resource.getTag("a.b") == "c"',
+        'resource is Countenance::Collection && resource.owner.kind == Countenance::OrgKind::"police"',
+        'principal.org.kind == Countenance::OrgKind::"police"',
+        'principal in Countenance::Org::"000000000001"',
+        'context.operation like "Search*"',
+        'context has grounds.case && context.grounds.case like "C*"',
+        'context has audit && context.audit.worstRatio.greaterThan(decimal("1.0"))',
+        'context.threshold.lessThan(decimal("99.5"))',
+        'context.grounds.reviewers.containsAll(["a"])',
+        "{a: 1}.a == 1 && 1 + 2 == 3 && -1 < 0",
+    ],
+)
+def test_an_expression_says_what_the_engine_says_or_leaves_it_open(
+    tmp_path: Path, asks: str, word: str
+) -> None:
+    head = '@id("asks") @notes forbid (principal, action == Countenance::Action::"identify", resource)'
+    policy = Policy.read(["base", pack_of(tmp_path / "asks", f"{head} {word} {{ {asks} }};", "")])
+    [(_, tree)] = json.loads(cedarpy.policies_to_json_str(policy.packs[1].text))["staticPolicies"].items()
+    whole = condition(tree, Action.IDENTIFY)
+    for kind, collection in itertools.product(("police", "business"), ("own", "none")):
+        [asked] = call(kind=kind, collection=collection, **SEARCH)
+        said = known(whole, told(asked), pack.above(policy.packs))
+        decision = policy.decide(asked)
+        assert not decision.errors
+        assert said not in (YES, NO) or (said == YES) == (decision.rules == ("asks",))
