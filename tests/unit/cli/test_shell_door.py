@@ -34,7 +34,7 @@ def test_with_and_without_a_server_the_answers_are_the_same(
     assert inside["FaceDetails"] == http["FaceDetails"]
     assert len(inside["FaceDetails"]) == 1
     receipts = [answer["ResponseMetadata"]["HTTPHeaders"]["x-countenance-receipt"] for answer in answers]
-    assert receipts[0].startswith("decision=3;")  # after the two entries of `init` and the packs of its start
+    assert receipts[0].startswith("decision=4;")  # after two entries of `init`, the packs and the settings
     assert door.find(settings.load(home)) is None
     assert (notice := door.find(settings.load(running.home)))
     assert (notice.url, notice.pid) == (running.url, os.getpid())

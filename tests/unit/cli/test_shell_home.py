@@ -196,7 +196,7 @@ def test_a_record_cut_back_is_seen_by_who_kept_a_checkpoint(shell: Shell, home: 
     (home / "countenance.db").write_bytes(before)
     shell("ledger", "verify", "--home", home)
     told = shell("ledger", "verify", "--home", home, "--checkpoint", tmp_path / "note", code=1).output
-    assert "entry 2 is bad: entries 2 to 4 are gone" in told
+    assert "entry 2 is bad: entries 2 to 5 are gone" in told
 
 
 def test_each_home_s_ledger_has_a_name_of_its_own(shell: Shell, home: Path, tmp_path: Path) -> None:
