@@ -36,6 +36,7 @@ from countenance.ledger import (
     settings_entry,
     verification,
 )
+from countenance.ledger.presence import Presence
 from countenance.ledger.verification import Snapshots
 from countenance.policy import Policy, usual
 from countenance.policy.pack import shipped
@@ -201,22 +202,51 @@ def verified(
     kept outside the home. known: a file with a checkpoint that the ledger must extend.
     Raises LedgerError with the first bad entry.
     """
-    name, key = _public_key(public_key or settings.ledger_public_key)
-    head = None if known is None else checkpoint.verify(_text(known), name, key)
+    name, keys = public_keys(public_key or settings.ledger_public_key)
     with reading(settings) as snapshots:
-        return verification.verify(snapshots, name, key, progress, head)
+        return verification.verify(snapshots, name, keys[0], progress, known and _text(known))
 
 
 def newest_checkpoint(settings: Settings) -> str:
     """The newest signed head of the ledger, to be kept elsewhere. Raises LedgerError where it is not good."""
-    name, key = _public_key(settings.ledger_public_key)
+    name, keys = public_keys(settings.ledger_public_key)
     query = sa.select(verification.raw(checkpoints.c.note)).order_by(checkpoints.c.size.desc()).limit(1)
     with reading(settings) as snapshots, snapshots() as connection:
         note: str | None = connection.execute(query).scalar_one_or_none()
     if note is None:
         raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
-    checkpoint.verify(note, name, key)
+    checkpoint.verify(note, name, keys[-1])
     return note
+
+
+def rotate(settings: Settings) -> str:
+    """Have a new key sign the ledger from here on; its verifier key.
+
+    The head that both keys signed leads whoever holds the old one to the new one. The new key lies beside
+    the old one until the change is on the disk, then in its place; a rotation that was cut off is finished.
+    Raises HomeError while another process is at work on the home: it would go on with the old key.
+    """
+    files = settings.ledger_key, settings.ledger_key.with_name(f"{settings.ledger_key.name}.new")
+    if Presence.others(settings.processes):
+        raise HomeError("a server is at work on this home: stop it first, then change the key")
+    if not files[1].exists():
+        write_private(files[1], Ed25519PrivateKey.generate().private_bytes_raw())
+    successor = Ed25519PrivateKey.from_private_bytes(secret_of(files[1]))
+    line = checkpoint.verifier_key(settings.log_name, successor.public_key())
+    with reading(settings) as snapshots, snapshots() as connection:
+        done = verification.newest_key(connection) == line
+    if not done:
+        with _administered(settings) as office:
+            now = dt.datetime.now(dt.UTC)
+            office.database.write(lambda connection: office.ledger.hand_over(connection, successor, now))
+    known = settings.ledger_public_key.read_text("utf-8").splitlines()
+    if line not in known:
+        draft = settings.ledger_public_key.with_name(".ledger.pub.new")
+        draft.unlink(missing_ok=True)
+        write_private(draft, "".join(f"{each}\n" for each in [*known, line]).encode())
+        draft.replace(settings.ledger_public_key)
+    files[1].replace(files[0])
+    return line
 
 
 def entry(settings: Settings, number: int) -> dict[str, Any]:
@@ -365,12 +395,15 @@ def reading(settings: Settings) -> Iterator[Snapshots]:
         engine.dispose()
 
 
-def _public_key(path: Path) -> tuple[str, Ed25519PublicKey]:
-    """The name and key of a C2SP verifier line."""
+def public_keys(path: Path) -> tuple[str, tuple[Ed25519PublicKey, ...]]:
+    """A log's name and its keys, oldest first, of a file of C2SP verifier lines. Raises HomeError."""
     try:
-        return checkpoint.read_key(_text(path))
+        lines = [checkpoint.read_key(line) for line in _text(path).splitlines() or [""]]
     except LedgerError as fault:
         raise HomeError(f"{path} is not a verifier key: {fault}") from fault
+    if len({name for name, _ in lines}) != 1:
+        raise HomeError(f"{path} holds keys of more than one log")
+    return lines[0][0], tuple(key for _, key in lines)
 
 
 def _text(path: Path) -> str:

@@ -28,6 +28,8 @@ class Settings:
     waiting: calls that may be in the house at once; one more is told to slow down.
     commercial_only: whether to load only models whose licence and training labels leave commercial use open;
     `countenance models list` says what disappears.
+    signing_key: the file that holds the ledger's key where it is kept outside the home, on a volume that is
+    mounted only while the server runs, say; empty means `ledger.key` in the home.
     """
 
     home: Path
@@ -40,6 +42,7 @@ class Settings:
     threads: int = 0
     waiting: int = 64
     commercial_only: bool = False
+    signing_key: str = ""
 
     @property
     def database_url(self) -> str:
@@ -57,7 +60,7 @@ class Settings:
     @property
     def ledger_key(self) -> Path:
         """The Ed25519 seed that signs checkpoints."""
-        return self.home / "ledger.key"
+        return Path(self.signing_key) if self.signing_key else self.home / "ledger.key"
 
     @property
     def ledger_public_key(self) -> Path:

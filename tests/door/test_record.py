@@ -38,8 +38,8 @@ def searched(house: House) -> tuple[int, str]:
 
 
 def review(house: House, decision: int, face: str, verdict: str = "WRONG") -> Answer:
-    who = {"Reviewer": "Ada Lovelace"}
-    return house.call("RecordReview", Decision=decision, FaceId=face, Verdict=verdict, **who)
+    request: dict[str, Any] = {"Decision": decision, "FaceId": face, "Verdict": verdict}
+    return house.call("RecordReview", **request, Reviewer="Ada Lovelace")
 
 
 def proven(receipt: dict[str, Any]) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def test_what_is_no_candidate_of_that_search_is_not_reviewed(house: House) -> No
 def test_faces_of_one_external_id_are_one_subject_and_others_are_not(house: House) -> None:
     house.call("CreateCollection", CollectionId="people").result()
     for colour, external in ((RED, "ann"), (GREEN, "ann"), (BLUE, "bob"), (BLUE, None), (GREEN, None)):
-        named = {"ExternalImageId": external} if external else {}
+        named: dict[str, Any] = {"ExternalImageId": external} if external else {}
         photo = {"Bytes": picture(colour)}
         house.call("IndexFaces", CollectionId="people", Image=photo, **named).result()
     keys = house.sql("SELECT subject FROM faces ORDER BY number")

@@ -118,3 +118,17 @@ def _export(settings: Settings, folder: Path, *, with_entries: bool) -> publicat
             with_entries=with_entries,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+
+
+@ledger.command()
+@terminal.home_option
+def rotate(home: Path) -> None:
+    """Have a new key sign the ledger from here on. No server may be at work meanwhile.
+
+    Whoever holds the old public key is led to the new one by the checkpoint that both keys sign. A rotation
+    that was cut off is finished.
+    """
+    settings = homes.load(home)
+    line = office.rotate(settings)
+    click.echo(f"A new key signs the ledger: {line}")
+    click.echo(f"Give {settings.ledger_public_key} to whoever holds the old one; it lists both.")

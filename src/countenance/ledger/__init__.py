@@ -236,11 +236,11 @@ class Ledger:
         return verification.outcomes(connection, decisions)
 
     def verify(
-        self, snapshots: Snapshots, progress: Progress | None = None, known: Checkpoint | None = None
+        self, snapshots: Snapshots, progress: Progress | None = None, known: str | None = None
     ) -> Verified:
         """Recompute everything. Raises LedgerError naming the first bad entry.
 
-        known: a checkpoint kept outside this home, which the log must extend.
+        known: the note of a checkpoint kept outside this home, which the log must extend.
         """
         return verification.verify(snapshots, self.origin, self.public_key, progress, known)
 
@@ -263,13 +263,11 @@ class Ledger:
 
     def _check_successor(self, connection: Connection) -> None:
         """Raises LedgerError where another key was to sign from the last handover on."""
-        for (size,) in _LAST_HANDOVER.run(connection):
-            key = verification.read(connection, size - 1).get("key")
-            if key != self.verifier_key:
-                raise LedgerError(
-                    f"this log's key was changed at entry {size - 1}, and ledger.key is still the old one: "
-                    "put the new one in its place, or let `countenance ledger rotate` finish"
-                )
+        if verification.newest_key(connection) not in (None, self.verifier_key):
+            raise LedgerError(
+                "this log's key was changed, and ledger.key is still the old one: put the new one in its "
+                "place, or let `countenance ledger rotate` finish"
+            )
 
 
 _ADVICE = ": nothing is added to such a ledger; `countenance ledger verify` says more"
@@ -281,7 +279,6 @@ _NEWEST_HEADS = Statement(_NEWEST.limit(2))
 _ADD_HEAD = Statement(checkpoints.insert())
 _DROP_HEAD = Statement(checkpoints.delete().where(checkpoints.c.size == sa.bindparam("dropped")))
 _ADD_HANDOVER = Statement(handovers.insert())
-_LAST_HANDOVER = Statement(sa.select(sa.func.max(handovers.c.size)).having(sa.func.count() > 0))
 _HEAD = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
 _NEWEST_NOTE = Statement(_HEAD)
 _WITNESSED = Statement(sa.select(witnessed.c.note).order_by(witnessed.c.size.desc()).limit(1))

@@ -39,6 +39,17 @@ class Presence:
             os.close(file)
         return False
 
+    @classmethod
+    def others(cls, folder: Path) -> bool:
+        """Whether any process is at work on the home."""
+        observer = cls(folder)
+        try:
+            return any(
+                observer.alive(path.name) for path in folder.glob("[!.]*") if path.name != observer.name
+            )
+        finally:
+            observer.leave()
+
     def tidy(self) -> None:
         """Remove the files that dead processes left."""
         for path in self._folder.glob("[!.]*"):

@@ -9,7 +9,7 @@ takes a checkpoint kept elsewhere (`known`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,10 +18,11 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import checkpoints, entries, nodes
+from countenance.database import checkpoints, entries, handovers, nodes
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint
 from countenance.ledger.checkpoint import Checkpoint
+from countenance.ledger.entry import Act
 from countenance.ledger.merkle import Frontier, Node, Tree, leaf_hash
 
 Progress = Callable[[int, int], None]
@@ -54,21 +55,23 @@ def verify(
     origin: str,
     key: Ed25519PublicKey,
     progress: Progress | None = None,
-    known: Checkpoint | None = None,
+    known: str | None = None,
 ) -> Verified:
     """Recompute everything from the bodies: the log as it is now, whatever is appended meanwhile.
 
-    known: a checkpoint kept elsewhere, which this log must extend. Raises LedgerError with the first entry
-    that does not fit; where a node or a head is at odds, with the first entry that it alone vouches for.
+    key: any of those that ever signed this log, one after the other. known: the note of a checkpoint kept
+    elsewhere, which this log must extend. Raises LedgerError with the first entry that does not fit; where a
+    node or a head is at odds, with the first entry that it alone vouches for.
     """
     with snapshots() as connection:
         extent = _extent(connection)
-    reading = _Reading(snapshots, _Heads(extent.heads, origin, key, known))
+        first = _first_key(connection, origin, key, extent.handovers)
+    reading = _Reading(snapshots, _Heads(extent, origin, first, known))
     for rows in _chunks(snapshots, extent.last):
         reading.take(rows)
         if progress:
             progress(reading.tree.size, extent.entries)
-    reading.finish(extent.nodes)
+    reading.finish(extent.nodes, key)
     tree, calls = reading.tree, reading.calls
     return Verified(
         size=tree.size,
@@ -100,20 +103,54 @@ def outcomes(connection: Connection, decisions: Collection[int]) -> dict[int, in
 
 
 class _Extent(NamedTuple):
-    """What there is to verify at one moment. heads: sizes and notes, the smallest first."""
+    """What there is to verify at one moment. heads, handovers: sizes and notes, the smallest first."""
 
     entries: int
     last: int
     nodes: int
     heads: list[tuple[int, Any]]
+    handovers: list[tuple[int, Any]]
 
 
 def _extent(connection: Connection) -> _Extent:
     counted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(entries.c.seq), -1))
     number, last = connection.execute(counted.select_from(entries)).one()
     stored = connection.execute(sa.select(sa.func.count()).select_from(nodes)).scalar_one()
-    heads = sa.select(checkpoints.c.size, raw(checkpoints.c.note)).order_by(checkpoints.c.size)
-    return _Extent(number, last, stored, [(size, note) for size, note in connection.execute(heads)])
+    heads, both = (
+        [(size, note) for size, note in connection.execute(_notes(table))]
+        if sa.inspect(connection).has_table(table.name)  # an older home is read as it lies
+        else []
+        for table in (checkpoints, handovers)
+    )
+    return _Extent(number, last, stored, heads, both)
+
+
+def _notes(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table.c.size, raw(table.c.note)).order_by(table.c.size)
+
+
+def _first_key(
+    connection: Connection, origin: str, key: Ed25519PublicKey, changes: Sequence[tuple[int, Any]]
+) -> Ed25519PublicKey:
+    """Who signed the log's first heads: the key itself, unless it came after another."""
+    if not changes:
+        return key
+    return _named_key(read(connection, changes[0][0] - 1), "key_before", origin)
+
+
+def newest_key(connection: Connection) -> str | None:
+    """The verifier key that the newest change of keys named; None where there was none."""
+    if not sa.inspect(connection).has_table(handovers.name):
+        return None
+    size = connection.execute(sa.select(sa.func.max(handovers.c.size))).scalar()
+    return None if size is None else str(read(connection, size - 1).get("key"))
+
+
+def _named_key(entry: Mapping[str, Any], member: str, origin: str) -> Ed25519PublicKey:
+    name, key = checkpoint.read_key(str(entry.get(member)))
+    if name != origin:
+        raise LedgerError(f"entry {entry.get('seq')} names the key of another log", entry.get("seq"))
+    return key
 
 
 class Stored(NamedTuple):
@@ -139,17 +176,19 @@ class _Reading:
         try:
             for row in rows:
                 self._heads.meet(self.tree)
-                self.calls.follow(self.tree.size, _body(row, self.tree.size))
+                body = _body(row, self.tree.size)
+                self.calls.follow(self.tree.size, body)
+                self._heads.follow(self.tree.size, body)
                 grown += self.tree.append(row.leaf)[1:]
             self._heads.meet(self.tree)
         finally:  # also on the way out of a fault: a node may be at odds with an earlier entry
             self._compare(grown)
         self._nodes += len(grown)
 
-    def finish(self, stored: int) -> None:
-        """stored: how many nodes there were when verification began."""
+    def finish(self, stored: int, key: Ed25519PublicKey) -> None:
+        """stored: how many nodes there were when verification began. key: one that must be the log's."""
         self._heads.meet(self.tree)
-        self._heads.finish(self.tree.size)
+        self._heads.finish(self.tree.size, key)
         if stored != self._nodes:
             raise LedgerError(f"the tree has {stored} stored nodes where its entries make {self._nodes}")
 
@@ -188,36 +227,38 @@ class _Heads:
     vouched: the first so many entries are as the last good head says.
     """
 
-    def __init__(
-        self,
-        stored: Sequence[tuple[int, Any]],
-        origin: str,
-        key: Ed25519PublicKey,
-        known: Checkpoint | None,
-    ) -> None:
+    def __init__(self, extent: _Extent, origin: str, first: Ed25519PublicKey, known: str | None) -> None:
         self.vouched = 0
-        self._origin, self._key, self._known = origin, key, known
-        self._waiting = list(reversed(stored))
+        self._origin, self._keys = origin, [first]
+        self._waiting = list(reversed(extent.heads))
+        self._handovers = dict(extent.handovers)
+        self._successor: tuple[int, Ed25519PublicKey] | None = None
+        self._note, self._known = known, None if known is None else checkpoint.peek(known)
+
+    def follow(self, seq: int, body: Mapping[str, Any]) -> None:
+        """Learn from an entry that another key signs from the next head on."""
+        if body.get("act") != Act.ROTATE:
+            return
+        now = checkpoint.verifier_key(self._origin, self._keys[-1])
+        if body.get("key_before") != now:
+            raise LedgerError(f"entry {seq} takes over from a key that did not sign this log until then", seq)
+        self._successor = seq + 1, _named_key(body, "key", self._origin)
 
     def meet(self, tree: Tree) -> None:
         while self._waiting and self._waiting[-1][0] <= tree.size:
-            head = self._signed(*self._waiting.pop())
-            if head.size != tree.size or head.root != tree.root():
-                raise LedgerError(
-                    f"the entries from {self.vouched} to {tree.size - 1} are not those that the checkpoint "
-                    f"of size {head.size} was signed over",
-                    self.vouched,
-                )
-            self.vouched = head.size
+            self._fit(tree, self._signed(*self._waiting.pop()))
+        if self._successor is not None:
+            self._hand_over(tree, *self._successor)
         if self._known and self._known.size == tree.size and self._known.root != tree.root():
             raise LedgerError(
                 f"the first {tree.size} entries are not those of the checkpoint that was kept elsewhere",
                 self.vouched if self.vouched < tree.size else None,
             )
 
-    def finish(self, size: int) -> None:
+    def finish(self, size: int, key: Ed25519PublicKey) -> None:
         promised = max([self._signed(*waiting).size for waiting in self._waiting], default=0)
         if self._known:
+            checkpoint.verify_any(self._note, self._origin, self._keys)
             promised = max(promised, self._known.size)
         if promised > size:
             raise LedgerError(
@@ -229,10 +270,31 @@ class _Heads:
                 "or they were added by something else",
                 self.vouched,
             )
+        if self._handovers:
+            raise LedgerError(f"no entry tells of the change of keys at size {min(self._handovers)}")
+        if key not in self._keys:
+            raise LedgerError("the key that was given never signed this log")
+
+    def _fit(self, tree: Tree, head: Checkpoint) -> None:
+        if head.size != tree.size or head.root != tree.root():
+            raise LedgerError(
+                f"the entries from {self.vouched} to {tree.size - 1} are not those that the checkpoint "
+                f"of size {head.size} was signed over",
+                self.vouched,
+            )
+        self.vouched = head.size
+
+    def _hand_over(self, tree: Tree, size: int, key: Ed25519PublicKey) -> None:
+        """Both keys must have signed the head over the entry that tells of the change."""
+        note = self._handovers.pop(size, None)
+        self._fit(tree, self._signed(size, note))
+        self._keys.append(key)
+        self._fit(tree, self._signed(size, note))
+        self._successor = None
 
     def _signed(self, size: int, note: object) -> Checkpoint:
         try:
-            head = checkpoint.verify(note, self._origin, self._key)
+            head = checkpoint.verify(note, self._origin, self._keys[-1])
             if head.size != size:
                 raise LedgerError(f"its text is about size {head.size}")
         except LedgerError as fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
 
 from countenance.database import Database
 from countenance.declared import Authorisation, AuthorisationKind, Declared
@@ -61,8 +63,8 @@ def test_nothing_readable_is_in_the_database(database: Database, vault: Vault, t
 
 
 def test_without_its_key_a_record_is_gone(database: Database, vault: Vault) -> None:
-    for decision in (14, 16):
-        database.write(lambda c, at=decision: vault.put(c, at, CASE, NOW))
+    database.write(lambda c: vault.put(c, 14, CASE, NOW))
+    database.write(lambda c: vault.put(c, 16, CASE, NOW))
     assert database.write(lambda c: vault.shred(c, [14, 15])) == 1
     assert found(database, vault, 14) is None
     assert found(database, vault, 16) == CASE
@@ -86,7 +88,7 @@ def test_another_homes_master_key_opens_nothing(database: Database, vault: Vault
 def test_a_record_that_was_changed_or_moved_is_refused(database: Database, vault: Vault, change: str) -> None:
     database.write(lambda c: vault.put(c, 14, CASE, NOW))
     for statement in change.split("; "):
-        database.write(lambda c, sql=statement: c.exec_driver_sql(sql))
+        database.write(functools.partial(Connection.exec_driver_sql, statement=statement))
     with pytest.raises(LedgerError, match="was changed"):
         found(database, vault, 16 if "16" in change else 14)
 

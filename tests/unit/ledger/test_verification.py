@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sqlite3
 from typing import Any
@@ -58,20 +59,24 @@ def copy() -> sqlite3.Connection:
     return raw
 
 
-def verify(raw: sqlite3.Connection, known: Checkpoint | None = None) -> Verified:
+def verify(raw: sqlite3.Connection, known: str | None = None) -> Verified:
     return Ledger(KEY, ORIGIN).verify(engine(raw).connect, known=known)
 
 
-def found(raw: sqlite3.Connection, match: str = ".", known: Checkpoint | None = None) -> int | None:
+def found(raw: sqlite3.Connection, match: str = ".", known: str | None = None) -> int | None:
     """The entry that verification names."""
     with pytest.raises(LedgerError, match=match) as fault:
         verify(raw, known)
     return fault.value.entry
 
 
+def note(raw: sqlite3.Connection, size: int) -> str:
+    (found,) = raw.execute("SELECT note FROM checkpoints WHERE size = ?", [size]).fetchone()
+    return str(found)
+
+
 def head(raw: sqlite3.Connection, size: int) -> Checkpoint:
-    (note,) = raw.execute("SELECT note FROM checkpoints WHERE size = ?", [size]).fetchone()
-    return open_note(note, ORIGIN, KEY.public_key())
+    return open_note(note(raw, size), ORIGIN, KEY.public_key())
 
 
 def vouched_before(entry: int) -> int:
@@ -229,7 +234,7 @@ def cut(raw: sqlite3.Connection, size: int) -> None:
 def test_a_record_cut_back_to_an_old_head_needs_a_head_kept_elsewhere() -> None:
     """The one change the home itself cannot show: the docs say so, and witnesses are the answer."""
     raw = copy()
-    kept = head(raw, SIZE)
+    kept = note(raw, SIZE)
     cut(raw, FIRST)
     raw.execute("DELETE FROM checkpoints WHERE size > ?", [FIRST])
     assert verify(raw).size == FIRST
@@ -246,14 +251,14 @@ def test_a_record_written_anew_needs_a_head_kept_elsewhere() -> None:
             ledger.append(connection, {"kind": "decision", "forged": True})
         ledger.seal(connection)
     assert verify(other).size == SIZE
-    assert found(other, "kept elsewhere", known=head(copy(), SIZE)) is None
-    assert found(other, "kept elsewhere", known=head(copy(), FIRST)) == 0
+    assert found(other, "kept elsewhere", known=note(copy(), SIZE)) is None
+    assert found(other, "kept elsewhere", known=note(copy(), FIRST)) == 0
 
 
 def test_a_record_that_grew_since_a_kept_head_verifies() -> None:
     raw = copy()
-    assert verify(raw, known=head(raw, FIRST)).size == SIZE
-    assert verify(raw, known=head(raw, SIZE)).size == SIZE
+    assert verify(raw, known=note(raw, FIRST)).size == SIZE
+    assert verify(raw, known=note(raw, SIZE)).size == SIZE
 
 
 def test_without_its_newest_head_the_rest_is_not_covered() -> None:
@@ -393,3 +398,86 @@ def test_a_gap_in_the_counters_of_a_key_is_named(counters: list[tuple[str, objec
         assert (verify(raw).decisions, verify(raw).administered) == (32 + len(counters), 1)
     else:
         assert found(raw, "of the key [ab], after call") == SIZE + at
+
+
+SUCCESSOR = Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32)
+
+
+def handed_over() -> sqlite3.Connection:
+    """The record, then a change of keys, then ten entries under the new key."""
+    raw = copy()
+    ledger = Ledger(KEY, ORIGIN)
+    for work in range(3):
+        with engine(raw).begin() as connection:
+            ledger.begin(connection)
+            if work == 1:
+                ledger.hand_over(connection, SUCCESSOR, dt.datetime(2026, 11, 22, tzinfo=dt.UTC))
+            for _ in range(0 if work == 1 else 10):
+                ledger.append(connection, {"kind": "govern"})
+            ledger.seal(connection)
+    assert ledger.public_key == SUCCESSOR.public_key()
+    return raw
+
+
+HANDOVER = SIZE + 11
+
+
+def both(raw: sqlite3.Connection) -> str:
+    """The note that both keys signed."""
+    return str(raw.execute("SELECT note FROM handovers").fetchone()[0])
+
+
+def by(key: Ed25519PrivateKey, raw: sqlite3.Connection, known: str | None = None) -> Verified:
+    return Ledger(key, ORIGIN).verify(engine(raw).connect, known=known)
+
+
+def test_either_key_leads_through_a_change_of_keys() -> None:
+    raw = handed_over()
+    assert by(KEY, raw).size == by(SUCCESSOR, raw).size == SIZE + 21
+    for kept in (note(raw, FIRST), note(copy(), SIZE), both(raw), note(raw, SIZE + 21)):
+        assert by(KEY, raw, known=kept).size == SIZE + 21
+
+
+def test_a_third_key_is_told_that_it_never_signed() -> None:
+    with pytest.raises(LedgerError, match="never signed this log"):
+        by(Ed25519PrivateKey.generate(), handed_over())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DELETE FROM handovers", "not good"),
+        ("UPDATE handovers SET note = 'x'", "not good"),
+        (
+            f"UPDATE handovers SET size = {FIRST}",
+            "verifier key",
+        ),
+        (f"INSERT INTO handovers SELECT size, note FROM checkpoints WHERE size = {FIRST}", "verifier key"),
+    ],
+)
+def test_a_change_of_keys_without_its_head_is_named(change: str, told: str) -> None:
+    raw = handed_over()
+    raw.execute(change)
+    with pytest.raises(LedgerError, match=told):
+        by(KEY, raw)
+
+
+def test_a_head_that_only_the_new_key_signed_hands_nothing_over() -> None:
+    raw = handed_over()
+    text, _, lines = both(raw).partition("\n\n")
+    for line in lines.splitlines(keepends=True):
+        raw.execute("UPDATE handovers SET note = ?", [f"{text}\n\n{line}"])
+        with pytest.raises(LedgerError, match="not signed by this log's key"):
+            by(KEY, raw)
+
+
+def test_the_old_key_signs_no_more() -> None:
+    raw = handed_over()
+    ledger = Ledger(KEY, ORIGIN)
+    with engine(raw).begin() as connection, pytest.raises(LedgerError, match=r"not signed by|was changed"):
+        ledger.begin(connection)
+    raw.execute("DELETE FROM entries WHERE seq >= ?", [HANDOVER])
+    raw.execute("DELETE FROM checkpoints WHERE size > ?", [SIZE])
+    raw.execute("INSERT INTO checkpoints SELECT * FROM handovers")
+    with engine(raw).begin() as connection, pytest.raises(LedgerError, match="this log's key was changed"):
+        ledger.begin(connection)
