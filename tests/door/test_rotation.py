@@ -78,7 +78,7 @@ def test_a_signing_key_may_lie_outside_the_home(house: House, tmp_path: Path) ->
     elsewhere = tmp_path / "vault" / "signing.key"
     elsewhere.parent.mkdir()
     house.settings.ledger_key.rename(elsewhere)
-    with pytest.raises(HomeError, match="ledger.key is missing"):
+    with pytest.raises(HomeError, match=r"ledger\.key is missing"):
         house.open()
     lines = (house.settings.home / settings.FILE).read_text()
     (house.settings.home / settings.FILE).write_text(f'{lines}signing_key = "{elsewhere}"\n')
