@@ -20,6 +20,7 @@ COMMANDS = {
     "index": "bulk:index",
     "reindex": "renewal:reindex",
     "ledger": "ledger:ledger",
+    "report": "report:report",
     "policy": "policy:policy",
     "models": "weights:models",
     "bench": "bench:bench",

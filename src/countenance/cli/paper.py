@@ -1,0 +1,240 @@
+"""A document in blocks, and two ways to write it down: Markdown for reading and mailing, one HTML file for
+looking at. A number may carry the entries that prove it: in HTML it opens, in Markdown they stand at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+HIDDEN = "·"
+"""What stands where a count is not printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph. `code` and **strong** are the only marks in it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A paragraph that must not be overlooked. warning: whether it is bad news."""
+
+    text: str
+    warning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What somebody else says."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A count as it is printed. entries: those that prove it, as ranges."""
+
+    text: str
+    entries: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table. The first column is text, the others are numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | Number]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A plot as SVG, for HTML alone: what it shows stands in a table too."""
+
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """Something for a person to write. label: what."""
+
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """Text to be copied as it is."""
+
+    text: str
+
+
+Block = Heading | Text | Notice | Quote | Grid | Chart | Blank | Verbatim
+
+
+def markdown(blocks: Sequence[Block]) -> str:
+    """The document as GitHub's Markdown."""
+    written = "\n\n".join(filter(None, map(_markdown, blocks)))
+    proofs = "\n".join(
+        f"- {grid.title}: {_plain(row[0])}, {column}: {cell.entries}"
+        for grid in blocks
+        if isinstance(grid, Grid)
+        for row in grid.rows
+        for column, cell in zip(grid.columns[1:], row[1:], strict=True)
+        if isinstance(cell, Number) and cell.entries
+    )
+    proven = f"\n\n## The entries that prove each number\n\n{proofs}" if proofs else ""
+    return f"{written}{proven}\n"
+
+
+def _markdown(block: Block) -> str:  # noqa: PLR0911 - one line for each kind of block
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Text(text):
+            return text
+        case Notice(text):
+            return f"> **{text}**"
+        case Quote(text):
+            return f"> {text}"
+        case Grid():
+            return _markdown_table(block)
+        case Chart():
+            return ""
+        case Blank(label):
+            return f"{label}: ______________________________"
+        case Verbatim(text):
+            return f"```\n{text.rstrip()}\n```"
+
+
+def _markdown_table(grid: Grid) -> str:
+    if not grid.rows:
+        return f"{grid.title}: nothing."
+    lines = [list(grid.columns), ["---", *["---:"] * (len(grid.columns) - 1)]]
+    lines += [[_plain(cell) for cell in row] for row in grid.rows]
+    table = "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
+    return f"**{grid.title}**\n\n{table}"
+
+
+def _plain(cell: str | Number) -> str:
+    return cell.text if isinstance(cell, Number) else cell
+
+
+def html(blocks: Sequence[Block], title: str) -> str:
+    """The document as one file that needs no other and runs no script."""
+    body = "\n".join(map(_html, blocks))
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def _html(block: Block) -> str:  # noqa: PLR0911 - one line for each kind of block
+    match block:
+        case Heading(text, level):
+            return f"<h{level}>{_marked(text)}</h{level}>"
+        case Text(text):
+            return f"<p>{_marked(text)}</p>"
+        case Notice(text, warning):
+            return f'<p class="notice {"warning" if warning else "good"}">{_marked(text)}</p>'
+        case Quote(text):
+            return f"<blockquote>{_marked(text)}</blockquote>"
+        case Grid():
+            return _html_table(block)
+        case Chart(svg):
+            return f"<figure>{svg}</figure>"
+        case Blank(label):
+            return f'<p class="blank"><span>{_marked(label)}</span></p>'
+        case Verbatim(text):
+            return f"<pre>{escape(text.rstrip())}</pre>"
+
+
+def _html_table(grid: Grid) -> str:
+    if not grid.rows:
+        return f"<p>{escape(grid.title)}: nothing.</p>"
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in grid.columns)
+    rows = "".join(f"<tr>{_html_row(row)}</tr>" for row in grid.rows)
+    return (
+        f'<div class="wide"><table><caption>{escape(grid.title)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _html_row(row: Sequence[str | Number]) -> str:
+    first = f'<th scope="row">{_marked(_plain(row[0]))}</th>'
+    return first + "".join(f"<td>{_html_cell(cell)}</td>" for cell in row[1:])
+
+
+def _html_cell(cell: str | Number) -> str:
+    if not isinstance(cell, Number):
+        return _marked(cell)
+    if cell.text == HIDDEN:
+        return f'<span title="not printed">{HIDDEN}</span>'
+    if not cell.entries:
+        return escape(cell.text)
+    entries = escape(cell.entries).replace(",", ",<wbr>")
+    return f"<details><summary>{escape(cell.text)}</summary><div>entries {entries}</div></details>"
+
+
+def _marked(text: str) -> str:
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", marked)
+
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fdfdfb; --ink: #1d2125; --muted: #667079; --rule: #dcdfe2;
+  --whole: #4f7cac; --part: #b23a48; --confirmed: #3a7d52; --undecided: #c2952b; --left: #ccd2d8;
+  --good: #e7f2ea; --warning: #fbeedd; }
+@media (prefers-color-scheme: dark) { :root { --paper: #16191c; --ink: #e6e8ea; --muted: #9aa4ad;
+  --rule: #363c42; --whole: #6c9bd0; --part: #e0707c; --confirmed: #62b07f; --undecided: #d9b250;
+  --left: #4a5157; --good: #1d3325; --warning: #40301a; } }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif; }
+main { max-width: 54rem; margin: 0 auto; padding: 2.5rem 1.25rem 5rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .75rem; }
+h2 { font-size: 1.3rem; margin: 3rem 0 .5rem; padding-top: .75rem; border-top: 2px solid var(--ink); }
+h3 { font-size: 1.05rem; margin: 2rem 0 .25rem; }
+p { margin: .6rem 0; max-width: 46rem; }
+code, pre { font: .88em/1.5 ui-monospace, "SFMono-Regular", Menlo, "DejaVu Sans Mono", monospace; }
+pre { overflow-x: auto; padding: .75rem 1rem; border: 1px solid var(--rule); border-radius: 4px; }
+blockquote { margin: .75rem 0; padding: .1rem 0 .1rem 1rem; border-left: 3px solid var(--rule);
+  color: var(--muted); max-width: 44rem; }
+.notice { padding: .7rem 1rem; border-radius: 4px; font-weight: 600; }
+.warning { background: var(--warning); } .good { background: var(--good); }
+.wide { overflow-x: auto; overflow-y: visible; }
+table { border-collapse: collapse; margin: 1rem 0 1.5rem; min-width: 60%; }
+caption { text-align: left; font-weight: 600; padding: .2rem 0 .4rem; }
+th, td { padding: .28rem .75rem; border-bottom: 1px solid var(--rule); text-align: right; vertical-align: top;
+  font-variant-numeric: tabular-nums; }
+th:first-child { text-align: left; padding-left: 0; }
+thead th { font-weight: 500; font-size: .85rem; color: var(--muted); border-bottom: 1px solid var(--ink); }
+tbody th { font-weight: 400; }
+details { display: inline-block; position: relative; }
+summary { cursor: pointer; list-style: none; border-bottom: 1px dotted var(--muted); }
+summary::-webkit-details-marker { display: none; }
+details div { text-align: left; font-size: .8rem; color: var(--muted); width: 16rem; max-height: 12rem;
+  overflow-y: auto; overflow-wrap: anywhere; padding: .4rem 0; }
+figure { margin: 1.25rem 0 .5rem; }
+svg { width: 100%; height: auto; display: block; }
+svg text { font-size: 13px; fill: var(--ink); } svg .tick { font-size: 11px; fill: var(--muted); }
+svg .value { font-variant-numeric: tabular-nums; } svg .grid { stroke: var(--rule); }
+.whole { fill: var(--whole); } .part, .wrong { fill: var(--part); } .confirmed { fill: var(--confirmed); }
+.undecided { fill: var(--undecided); } .left { fill: var(--left); }
+.blank { border-bottom: 1px solid var(--ink); min-height: 3.2rem; color: var(--muted); font-size: .9rem; }
+@media print { :root { color-scheme: light; } body { font-size: 10.5pt; } main { padding: 0; }
+  h2, h3, caption { break-after: avoid; } tr, figure { break-inside: avoid; } }
+"""
