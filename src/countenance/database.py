@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from countenance import remains
 from countenance.errors import HomeError, StorageError
 
 T = TypeVar("T")
@@ -33,9 +35,7 @@ home = sa.Table(
     schema,
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("packs", sa.Text, nullable=False, server_default=""),  # in force at the last start, as JSON
-    sa.Column(
-        "models", sa.Text, nullable=False, server_default=""
-    ),  # compared at the last start, JSON
+    sa.Column("models", sa.Text, nullable=False, server_default=""),  # compared at the last start, JSON
 )
 
 organisations = sa.Table(
@@ -189,6 +189,14 @@ vault_keys = sa.Table(  # one key a record: without it the record is noise
     sa.Column("key", sa.LargeBinary, nullable=False),
 )
 
+condemned = sa.Table(  # private records whose subject was erased, and which a rule keeps a while yet
+    "condemned",
+    schema,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("until", sa.Float, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+)
+
 VERSION = 5
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
@@ -226,6 +234,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE TABLE vault"
         " (decision INTEGER NOT NULL PRIMARY KEY, body BLOB NOT NULL, written FLOAT NOT NULL)",
         "CREATE TABLE vault_keys (decision INTEGER NOT NULL PRIMARY KEY, key BLOB NOT NULL)",
+        "CREATE TABLE condemned"
+        " (decision INTEGER NOT NULL PRIMARY KEY, until FLOAT NOT NULL, rule TEXT NOT NULL)",
     ),
 }
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""
@@ -270,6 +280,28 @@ def _marked() -> Iterator[None]:
 class _Job:
     work: Callable[[Connection], Any]
     done: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What must be in no file once a deletion is done: random bytes, and texts."""
+
+    secrets: Sequence[bytes] = ()
+    texts: Sequence[str] = ()
+
+
+NO_TRACES = Traces()
+
+
+def together(traces: Sequence[Traces | None]) -> Traces | None:
+    """All of several; None where one is None."""
+    known = [each for each in traces if each is not None]
+    if len(known) < len(traces):
+        return None
+    return Traces(
+        tuple(secret for each in known for secret in each.secrets),
+        tuple(text for each in known for text in each.texts),
+    )
 
 
 class Journal(Protocol):
@@ -371,24 +403,47 @@ class Database:
             else:
                 return result
 
-    def scrub(self, patience: float = PATIENCE) -> bool:
-        """Empty the write-ahead log, so that no byte of what was deleted stays behind in it.
+    def scrub(self, patience: float = PATIENCE, traces: Traces | None = NO_TRACES) -> bool:
+        """Empty the write-ahead log, so that no byte of what was deleted stays behind in it; and rewrite the
+        file where one of the traces is left in it, or at any rate where they are None.
 
         Whether readers of old pages let us within `patience` seconds. Raises StorageError.
         """
         if self.url.get_backend_name() != "sqlite":
             return True
+        if not self._emptied(patience):
+            return False
+        if traces is not None and not self._left(traces):
+            return True
+        with self._alone_with_the_file() as own:
+            own.execute("VACUUM")
+        return self._emptied(patience) and (traces is None or not self._left(traces))
+
+    def _left(self, traces: Traces) -> bool:
+        if not (traces.secrets or traces.texts):
+            return False
+        return remains.left(Path(str(self.url.database)), traces.secrets, traces.texts)
+
+    def _emptied(self, patience: float) -> bool:
         deadline = time.monotonic() + patience
         while True:
-            try:
-                with contextlib.closing(sqlite3.connect(str(self.url.database), timeout=0.25)) as own:
-                    if not own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                        return True
-            except sqlite3.Error as fault:
-                raise StorageError(f"the write-ahead log cannot be emptied: {fault}") from fault
+            with self._alone_with_the_file(timeout=0.25) as own:
+                if not own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    return True
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
+
+    @contextmanager
+    def _alone_with_the_file(self, timeout: float = 10.0) -> Iterator[sqlite3.Connection]:
+        try:
+            with contextlib.closing(
+                sqlite3.connect(str(self.url.database), timeout=timeout, isolation_level=None)
+            ) as own:
+                own.execute("PRAGMA temp_store=MEMORY")
+                yield own
+        except sqlite3.Error as fault:
+            raise StorageError(f"the write-ahead log cannot be emptied: {fault}") from fault
 
     def close(self) -> None:
         """Finish the writes that wait, then let go of the file."""

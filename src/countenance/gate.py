@@ -38,6 +38,7 @@ from countenance.errors import (
 from countenance.galleries import store
 from countenance.ledger import (
     SILENCE,
+    Entry,
     Ledger,
     Model,
     Record,
@@ -233,41 +234,40 @@ class Gate:
     def _record(self, call: Call, matter: Matter, decision: Decision, request_id: str) -> Recorded:
         """The decision, durable before any work; a refusal's outcome goes with it."""
         operation = self.operations[call.operation]
-        keys = self.tools.keys
         record = Record({**private(call.declared), **operation.private(call.request)})
+        entry = decision_entry(
+            now=call.now,
+            request=request_id,
+            operation=call.operation,
+            actions=operation.actions(call.request),
+            decision=decision,
+            caller=call.caller,
+            pseudonym=self.tools.keys.pseudonym(call.caller.key),
+            purpose=call.declared.purpose or call.caller.purpose,
+            model=self._model(call),
+            collection=operation.collection(call.request, call.caller),
+            size=call.gallery.size if call.gallery else None,
+            threshold=matter.asked.threshold,
+            attributes=matter.asked.attributes,
+            declared=call.declared,
+            private=record.commitments,
+            defaults=defaults(call.declared, matter.collection, self.policy.reads),
+            changed=matter.changed,
+            refusal="" if decision.allowed else refusal.note(decision),
+        )
+        return self.database.write(lambda connection: self._admit(connection, call, entry, record))
 
-        def write(connection: Connection) -> Recorded:
-            entry = decision_entry(
-                now=call.now,
-                request=request_id,
-                operation=call.operation,
-                actions=operation.actions(call.request),
-                decision=decision,
-                caller=call.caller,
-                pseudonym=keys.pseudonym(call.caller.key),
-                counter=keys.count(connection, call.caller.key),
-                purpose=call.declared.purpose or call.caller.purpose,
-                model=self._model(call),
-                collection=operation.collection(call.request, call.caller),
-                size=call.gallery.size if call.gallery else None,
-                threshold=matter.asked.threshold,
-                attributes=matter.asked.attributes,
-                declared=call.declared,
-                private=record.commitments,
-                defaults=defaults(call.declared, matter.collection, self.policy.reads),
-                changed=matter.changed,
-                refusal="" if decision.allowed else refusal.note(decision),
-            )
-            written = self.ledger.append(connection, entry)
-            if record.said:
-                self.tools.vault.put(connection, written.seq, record, call.now)
-            _OPEN.run(connection, decision=written.seq, process=self.process, outcome=None)
-            if decision.allowed:
-                return Recorded(written, None)
-            outcome = self._conclude(connection, written.seq, Result.REFUSED, AccessDenied.code)
-            return Recorded(written, _receipt(written, outcome))
-
-        return self.database.write(write)
+    def _admit(self, connection: Connection, call: Call, entry: Entry, record: Record) -> Recorded:
+        """Write a decision, counted among its key's calls; a refusal with its outcome."""
+        counter = self.tools.keys.count(connection, call.caller.key)
+        written = self.ledger.append(connection, {**entry, "counter": counter})
+        if record.said:
+            self.tools.vault.put(connection, written.seq, record, call.now)
+        _OPEN.run(connection, decision=written.seq, process=self.process, outcome=None)
+        if entry["allowed"]:
+            return Recorded(written, None)
+        outcome = self._conclude(connection, written.seq, Result.REFUSED, AccessDenied.code)
+        return Recorded(written, _receipt(written, outcome))
 
     def _model(self, call: Call) -> Model:
         vision = self.tools.vision
@@ -301,7 +301,7 @@ class Gate:
         """What is to happen once the writes are durable: the call has its outcome, whatever comes of this."""
         try:
             work.after()
-            if not work.erases or self.database.scrub():
+            if not work.erases or self.database.scrub(traces=ended.done.traces):
                 return ended
             left = "somebody read the database all the while"
         except StorageError as fault:

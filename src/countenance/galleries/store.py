@@ -7,13 +7,13 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.database import collections, faces, removals, renewals, tags
+from countenance.database import Traces, collections, faces, removals, renewals, tags
 from countenance.types import Box, Enrolled, Gallery, Template, Vector
 
 T = TypeVar("T")
@@ -172,6 +172,64 @@ def subjects(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) 
         )
         found += connection.execute(query).scalars()
     return found
+
+
+def of_person(
+    connection: Connection,
+    account: str,
+    collection_id: str | None,
+    *,
+    face_id: str | None = None,
+    external: str | None = None,
+) -> dict[str, list[str]]:
+    """The FaceIds of a person by CollectionId, in an account's galleries or in one.
+
+    face_id: also the other faces of its ExternalImageId in its gallery. external: an ExternalImageId.
+    """
+    own = collections.c.account == account
+    if collection_id is not None:
+        own &= collections.c.collection_id == collection_id
+    if face_id is not None:
+        face = faces.alias()
+        same = (face.c.face_id == face_id) & (face.c.collection == faces.c.collection)
+        one = (faces.c.face_id == face_id) | (
+            (faces.c.external_image_id != "") & (faces.c.external_image_id == face.c.external_image_id)
+        )
+        query = sa.select(collections.c.collection_id, faces.c.face_id).where(own, same, one)
+    else:
+        query = sa.select(collections.c.collection_id, faces.c.face_id).where(
+            own, faces.c.external_image_id == external
+        )
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(
+        query.where(faces.c.collection == collections.c.number).order_by(faces.c.number)
+    ):
+        found.setdefault(row.collection_id, []).append(row.face_id)
+    return found
+
+
+MANY, FEW = 1000, 20
+"""Faces whose traces are looked for: after the deletion of more than MANY the file is rewritten at once. And
+names: those of more than FEW are not looked for, only the faces are."""
+
+
+def traces(connection: Connection, gallery: Gallery, face_ids: Sequence[str] | None = None) -> Traces | None:
+    """What must be left nowhere once these faces, or all of a gallery, are gone; None for more than MANY."""
+    count = gallery.size if face_ids is None else len(face_ids)
+    if count > MANY:
+        return None
+    query = sa.select(faces.c.vector, faces.c.subject, faces.c.external_image_id).where(
+        faces.c.collection == gallery.number
+    )
+    rows: list[Any] = []
+    for some in [None] if face_ids is None else _chunks(face_ids):
+        asked = query if some is None else query.where(faces.c.face_id.in_(some))
+        rows += connection.execute(asked).all()
+    names = {row.external_image_id for row in rows} - {""}
+    return Traces(
+        secrets=tuple({secret for row in rows for secret in (row.vector, row.subject)}),
+        texts=tuple(names) if len(names) <= FEW else (),
+    )
 
 
 def enrolled(

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from countenance.aws.objects import Objects
-from countenance.database import Database
+from countenance.database import NO_TRACES, Database, Traces
 from countenance.declared import NOTHING, Declared
 from countenance.galleries import Galleries
 from countenance.keys import Keys
@@ -66,12 +66,13 @@ class Done:
     """An answer in AWS's shape.
 
     told: what the ledger is told of it. notes: what AWS's shape has no room for, sent as `x-countenance-*`
-    headers.
+    headers. traces: what must be in no file once it is written, None for more than can be looked for.
     """
 
     answer: Mapping[str, Any]
     told: Told = SILENCE
     notes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    traces: Traces | None = NO_TRACES
 
 
 @dataclass(frozen=True, slots=True)

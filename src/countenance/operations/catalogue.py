@@ -13,6 +13,7 @@ from countenance.operations import (
     Tools,
     always,
     enrolment,
+    erasure,
     faces,
     galleries,
     record,
@@ -43,6 +44,7 @@ SERVED: Mapping[str, Operation] = {
     **galleries.OPERATIONS,
     **enrolment.OPERATIONS,
     **searching.OPERATIONS,
+    **erasure.OPERATIONS,
     **record.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }

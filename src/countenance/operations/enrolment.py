@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from countenance.database import NO_TRACES
 from countenance.errors import InvalidParameter
 from countenance.galleries import store
 from countenance.ledger import Told
@@ -93,12 +94,14 @@ def delete_faces(call: Call, tools: Tools) -> Commit:
     def write(connection: Connection) -> Done:
         current = still(connection, call)
         subjects = store.subjects(connection, current, asked)
+        traces = store.traces(connection, current, asked)
         gone = store.forget(connection, current, asked)
         missing = [face_id for face_id in asked if face_id not in set(gone)]
         failures = [{"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in missing]
         return Done(
             {"DeletedFaces": gone, "UnsuccessfulFaceDeletions": failures},
             Told(subjects=subjects, removed=len(gone)),
+            traces=traces,
         )
 
     return Commit(write, erases=True, after=lambda: tools.galleries.refresh(gallery))
@@ -134,7 +137,8 @@ def renew_faces(call: Call, tools: Tools) -> Commit:
             return Done({"RenewedFaces": [], "RemainingFaces": 0, "FaceModelVersion": runs})
         renewed, left = store.renew(connection, current, runs, vectors)
         model = current.model if left else runs
-        return Done({"RenewedFaces": renewed, "RemainingFaces": left, "FaceModelVersion": model})
+        answer = {"RenewedFaces": renewed, "RemainingFaces": left, "FaceModelVersion": model}
+        return Done(answer, traces=NO_TRACES if left else None)
 
     return Commit(write, erases=True, after=lambda: tools.galleries.lose(gallery))
 

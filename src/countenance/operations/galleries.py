@@ -100,8 +100,9 @@ def delete_collection(call: Call, tools: Tools) -> Commit:
 
     def write(connection: Connection) -> Done:
         current = still(connection, call)
+        traces = store.traces(connection, current)
         store.delete(connection, current)
-        return Done({"StatusCode": 200}, Told(removed=current.size))
+        return Done({"StatusCode": 200}, Told(removed=current.size), traces=traces)
 
     return Commit(write, erases=True, after=lambda: tools.galleries.lose(gallery))
 

@@ -1,0 +1,94 @@
+"""EraseSubject: everything of one person goes, template and key, and what calls about him said in private."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from countenance.database import Traces, together
+from countenance.errors import InvalidParameter
+from countenance.galleries import store
+from countenance.ledger import Told, erasure
+from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always
+from countenance.operations.galleries import present
+from countenance.types import EMPTY, Action, Gallery
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Whom a call names. faces: FaceIds with their galleries. subjects: the keys that lead to his entries."""
+
+    faces: tuple[tuple[Gallery, list[str]], ...]
+    subjects: tuple[bytes, ...]
+
+
+def erase_subject(call: Call, tools: Tools) -> Commit:
+    """Our operation, declared beside AWS's in aws/data.
+
+    Which private records concern him is looked up before the transaction, and inside it only among the calls
+    that ended since.
+    """
+    request, account = call.request, call.caller.account
+    if ("FaceId" in request) == ("ExternalImageId" in request):
+        raise InvalidParameter(detail="name the person by FaceId or by ExternalImageId, by one of them")
+    if "CollectionId" in request:
+        present(call)
+    with tools.database.reading() as connection:
+        before = _named(connection, call)
+        size = tools.ledger.size(connection)
+        known = erasure.concerning(connection, before.subjects, account)
+    touched: list[Gallery] = []
+
+    def write(connection: Connection) -> Done:
+        person = _named(connection, call)
+        if person.subjects == before.subjects:
+            private = known + erasure.concerning(connection, person.subjects, account, since=size)
+        else:
+            private = erasure.concerning(connection, person.subjects, account)
+        decisions = [each.decision for each in private]
+        traces = [store.traces(connection, *faces) for faces in person.faces]
+        traces.append(Traces((*person.subjects, *erasure.traces(connection, decisions))))
+        answer: list[Mapping[str, str]] = []
+        for gallery, face_ids in person.faces:
+            gone = store.forget(connection, gallery, face_ids)
+            answer += [{"CollectionId": gallery.collection_id, "FaceId": face_id} for face_id in gone]
+        touched.extend(gallery for gallery, _ in person.faces)
+        shredded = tools.vault.shred(connection, decisions)
+        return Done(
+            {"ErasedFaces": answer, "ShreddedRecords": shredded, "KeptRecords": 0},
+            Told(subjects=person.subjects, removed=len(answer), further={"shredded": shredded}),
+            traces=together(traces),
+        )
+
+    def after() -> None:
+        for gallery in touched:
+            tools.galleries.refresh(gallery)
+
+    return Commit(write, erases=True, after=after)
+
+
+def _named(connection: Connection, call: Call) -> _Person:
+    request, account = call.request, call.caller.account
+    found = store.of_person(
+        connection,
+        account,
+        request.get("CollectionId"),
+        face_id=request.get("FaceId"),
+        external=request.get("ExternalImageId"),
+    )
+    faces, subjects = list[tuple[Gallery, list[str]]](), list[bytes]()
+    for collection_id, face_ids in found.items():
+        gallery = store.find(connection, account, collection_id)
+        assert gallery is not None  # its faces were just read
+        faces.append((gallery, face_ids))
+        subjects += store.subjects(connection, gallery, face_ids)
+    return _Person(tuple(faces), tuple(dict.fromkeys(subjects)))
+
+
+def _private(request: Request) -> Mapping[str, str]:
+    return {"reason": request["Reason"]} if "Reason" in request else EMPTY
+
+
+OPERATIONS = {"EraseSubject": Operation(erase_subject, always(Action.MANAGE), private=_private)}

@@ -1,0 +1,92 @@
+"""What SQLite leaves of deleted rows is found, and rewriting the file removes it."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from countenance.database import Database, Traces, vault_keys
+from countenance.remains import left
+
+SOME = random.Random(5)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path}/home.db")
+    yield opened
+    opened.close()
+
+
+def plant(file: Path, remains: bytes) -> None:
+    """Leave bytes in the gap of the page of a table, as SQLite does when it moves rows."""
+    with closing(sqlite3.connect(file)) as connection:
+        [root] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'vault_keys'").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with file.open("r+b") as stream:
+        stream.seek((root - 1) * 4096 + 2001)
+        stream.write(remains)
+
+
+@pytest.mark.parametrize("begin", range(9))
+def test_a_piece_of_a_secret_is_found_and_scrubbed(tmp_path: Path, database: Database, begin: int) -> None:
+    file, secret = tmp_path / "home.db", SOME.randbytes(60)
+    other = SOME.randbytes(60)
+    piece = secret[begin : begin + 15]
+    plant(file, piece)
+    assert left(file, [other, secret])
+    assert not left(file, [other], ["somebody"])
+    assert database.scrub(traces=Traces([other]))
+    assert piece in file.read_bytes()
+    assert database.scrub(traces=Traces([other, secret]))
+    assert piece not in file.read_bytes()
+
+
+def test_a_name_is_found_whole(tmp_path: Path, database: Database) -> None:
+    file = tmp_path / "home.db"
+    plant(file, b"Ada Lovelace")
+    assert left(file, [], ["Ada Lovelace"])
+    assert database.scrub(traces=Traces(texts=["Ada Lovelace"]))
+    assert b"Ada Lovelace" not in file.read_bytes()
+
+
+def test_more_than_can_be_looked_for_rewrites_the_file(tmp_path: Path, database: Database) -> None:
+    plant(tmp_path / "home.db", b"whatever it is")
+    assert database.scrub(traces=None)
+    assert b"whatever it is" not in (tmp_path / "home.db").read_bytes()
+
+
+def test_nothing_deleted_is_left_where_rows_come_and_go(tmp_path: Path, database: Database) -> None:
+    """Rows of all lengths, deleted here and there, so that pages are merged and rows move."""
+    rows: dict[int, bytes] = {}
+    gone: list[bytes] = []
+    for round_ in range(12):
+        new = {round_ * 1000 + n: SOME.randbytes(SOME.randrange(40, 700)) for n in range(60)}
+        rows |= new
+        database.write(
+            lambda connection, new=new: connection.execute(  # type: ignore[misc]
+                vault_keys.insert(), [{"decision": n, "key": key} for n, key in new.items()]
+            )
+        )
+        dropped = SOME.sample(sorted(rows), len(rows) // 4)
+        lost = [rows.pop(n) for n in dropped]
+        database.write(
+            lambda connection, dropped=dropped: connection.execute(  # type: ignore[misc]
+                vault_keys.delete().where(vault_keys.c.decision.in_(dropped))
+            )
+        )
+        assert database.scrub(traces=Traces(lost))
+        gone += lost
+        held = (tmp_path / "home.db").read_bytes() + (tmp_path / "home.db-wal").read_bytes()
+        assert not [
+            key for key in gone if any(key[at : at + 15] in held for at in range(0, len(key) - 15, 15))
+        ]
+    with database.reading() as connection:
+        kept = connection.execute(sa.select(vault_keys)).all()
+    assert {row.decision: row.key for row in kept} == rows
