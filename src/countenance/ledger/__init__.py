@@ -24,6 +24,7 @@ from countenance.ledger.checkpoint import Checkpoint
 from countenance.ledger.entry import (
     SILENCE,
     Act,
+    Entry,
     Model,
     Result,
     Told,
@@ -43,6 +44,7 @@ __all__ = [
     "KEPT_EVERY",
     "SILENCE",
     "Act",
+    "Entry",
     "Ledger",
     "Model",
     "Proof",
@@ -315,6 +317,11 @@ class _StoredNodes:
     def put(self, level: int, index: int, value: bytes) -> None:
         """What is stored is not written here."""
         raise NotImplementedError
+
+
+def stored_tree(connection: Connection, size: int) -> Tree:
+    """The tree of the first `size` entries where it is kept: for roots and proofs, not for growing."""
+    return Tree(_StoredNodes(connection), size)
 
 
 def _load(connection: Connection, size: int) -> Tree:

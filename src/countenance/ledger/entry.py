@@ -60,10 +60,12 @@ _dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":
 def canonical(entry: Mapping[str, object]) -> bytes:
     """The one way to write an entry (RFC 8785).
 
-    Raises TypeError for a value the log does not take, ValueError for text that is not Unicode, a number or
-    an entry that is too large.
+    Raises TypeError for a value the log does not take, ValueError for a name that is not ASCII (others sort
+    in more than one way), for text that is not Unicode, for a number or an entry that is too large.
     """
     for name, value in entry.items():
+        if not name.isascii():
+            raise ValueError(f"{name!r} is no name for a member of an entry")
         _check(name, value)
     body = _dump(entry).encode()
     if len(body) > LONGEST:
@@ -94,7 +96,6 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
     decision: Decision,
     caller: Caller,
     pseudonym: str,
-    counter: int,
     purpose: str | None = None,
     model: Model | None = None,
     collection: str | None = None,
@@ -109,12 +110,12 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
 ) -> Entry:
     """What was asked and what policy said, before any work is done.
 
-    request: the request id. pseudonym: what the ledger calls the key. counter: the key's calls so far,
-    so that one left out shows. collection, size: its CollectionId and number of faces.
-    threshold: similarity in percent, after defaults. attributes: what was asked about each face. declared:
-    what the call said of itself. private: commitments to what of it is nobody else's business. defaults:
-    what it left to one, and a rule in force reads. changed: the tags it sets anew, each with the word before
-    and after. refusal: why not, as JSON. What is None or empty is left out.
+    Who writes it adds "counter", the key's calls so far, so that one left out shows.
+    request: the request id. pseudonym: what the ledger calls the key. collection, size: its CollectionId and
+    number of faces. threshold: similarity in percent, after defaults. attributes: what was asked about each
+    face. declared: what the call said of itself. private: commitments to what of it is nobody else's
+    business. defaults: what it left to one, and a rule in force reads. changed: the tags it sets anew, each
+    with the word before and after. refusal: why not, as JSON. What is None or empty is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -131,7 +132,6 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
         "organisation_kind": caller.kind.value,
         "place": caller.place,
         "caller": pseudonym,
-        "counter": counter,
     }
     told = {"purpose": purpose, "collection": collection, "collection_size": size}
     entry |= {name: value for name, value in told.items() if value is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
 from countenance.errors import ModelError
@@ -184,7 +185,7 @@ class Vision:
             placed = tuple(replace(face, landmarks=known.placed) for face, known in pairs)
         return self.embedder.embed(image, placed)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over the weights that find, place and compare faces, as their cards name them."""
         cards = (self.detector.card, self.landmarker.card, self.embedder.card)

@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -75,7 +76,7 @@ class Calibration:
         """The cosine [-1, 1] of a percent [0, 100]; the exact inverse of similarity()."""
         return float(np.interp(similarity, self._percents, self._cosines))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sixteen hex digits of a SHA-256 over the curve: another curve has another."""
         return hashlib.sha256(json.dumps(self.points).encode()).hexdigest()[:16]
