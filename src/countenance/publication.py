@@ -5,91 +5,170 @@ None of it needs a secret of the home. Exporting changes nothing in the home; wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import checkpoints
-from countenance.errors import HomeError, LedgerError
-from countenance.ledger import checkpoint, verification
+from countenance.database import checkpoints, handovers, witnessed
+from countenance.errors import LedgerError
+from countenance.ledger import KEPT_EVERY, checkpoint, stored_tree
 from countenance.ledger.export import Log, Published, export
-from countenance.office import reading
+from countenance.ledger.submission import Witness
+from countenance.office import database_of, public_keys, reading
 from countenance.settings import Settings
 
-__all__ = ["Published", "exported", "log_of", "signed_heads"]
+__all__ = ["Published", "Round", "cosigned", "exported", "submitted"]
 
-_HANDOVERS = sa.table("handovers", sa.column("size", sa.BigInteger), sa.column("note", sa.Text))
-_WITNESSED = sa.table("witnessed", sa.column("size", sa.BigInteger), sa.column("note", sa.Text))
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came of showing witnesses a head of `size` entries: who signed, and why others did not.
+
+    note: the head with their signatures.
+    """
+
+    size: int
+    note: str
+    signed: tuple[str, ...]
+    failed: Mapping[str, str]
 
 
 def exported(
     settings: Settings,
     folder: Path,
     *,
+    note: str | None = None,
     with_entries: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Published:
-    """Bring a folder up to the newest head of the ledger, also while a server appends to it.
+    """Bring a folder up to a head of the ledger, also while a server appends to it.
 
-    with_entries: whether the entries are published, or only their hashes. progress: told how many entries
-    are written, of how many. Raises LedgerError where what is stored, or what the folder holds, is not what
-    was signed.
+    note: the signed head; the newest where none is given. with_entries: whether the entries are published, or
+    only their hashes. progress: told how many entries are written, of how many. Raises LedgerError where what
+    is stored, or what the folder holds, is not what was signed.
     """
+    log = Log(*public_keys(settings.ledger_public_key))
     with reading(settings) as snapshots:
         with snapshots() as connection:
-            log = log_of(connection, settings)
-            heads = signed_heads(connection)
-        newest = max(heads, default=None)
-        if newest is None:
-            raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
-        note = heads.pop(newest)
-        return export(folder, log, note, snapshots, heads, with_entries=with_entries, progress=progress)
+            head = _newest(connection) if note is None else note
+            kept = _kept(connection)
+        return export(folder, log, head, snapshots, kept, with_entries=with_entries, progress=progress)
 
 
-def signed_heads(connection: Connection) -> dict[int, str]:
-    """The signed heads by size: the newest, and those that are kept; with every signature there is."""
-    heads: dict[int, str] = {}
-    for table in (checkpoints, _HANDOVERS, _WITNESSED):
-        if sa.inspect(connection).has_table(table.name):  # an older home is read as it lies
-            for size, note in connection.execute(sa.select(table.c.size, table.c.note)).all():
-                if not isinstance(size, int) or not isinstance(note, str):
-                    raise LedgerError(f"the checkpoint stored for size {size} is not text")
-                heads[size] = checkpoint.joined(heads[size], note) if size in heads else note
-    return heads
+def submitted(settings: Settings) -> Round:
+    """Have every witness that settings.toml names with a URL sign the newest head, and keep what they sign.
+
+    Raises LedgerError for a line of `witnesses` that names none, and where the ledger's own head is not good.
+    """
+    witnesses = _witnesses(settings)
+    log = Log(*public_keys(settings.ledger_public_key))
+    signed, failed = [], {}
+    with reading(settings) as snapshots:
+        with snapshots() as connection:
+            note = _newest(connection)
+            known = max(_notes(connection, witnessed), default=0)
+        size = log.head(note).size
+
+        def prove(old: int) -> Sequence[bytes]:
+            with snapshots() as connection:
+                return stored_tree(connection, size).consistency(old, size)
+
+        for witness in witnesses:
+            if witness.url:
+                try:
+                    note = witness.submit(note, known, prove)
+                    signed.append(witness.name)
+                except LedgerError as fault:
+                    failed[witness.name] = str(fault)
+    if signed:
+        _keep(settings, size, note)
+    return Round(size, note, tuple(signed), failed)
 
 
-def log_of(connection: Connection, settings: Settings) -> Log:
-    """The log's name and all its keys. Raises LedgerError where a handover between two does not fit."""
-    origin, newest = _public_key(settings)
-    if not sa.inspect(connection).has_table(_HANDOVERS.name):
-        return Log(origin, (newest,))
-    keys = [newest]
-    rows = connection.execute(sa.select(_HANDOVERS).order_by(_HANDOVERS.c.size.desc()))
-    for size, note in rows.all():
-        rotation = verification.read(connection, size - 1)
-        after, before = (_key(rotation.get(name), origin) for name in ("key", "key_before"))
-        if after != keys[0]:
-            raise LedgerError(f"entry {size - 1} hands the log over to another key than the next", size - 1)
-        for key in (before, after):
-            checkpoint.verify(note, origin, key)
-        keys.insert(0, before)
-    return Log(origin, tuple(keys))
+def cosigned(settings: Settings, note: str) -> Round:
+    """Keep a head that witnesses signed elsewhere, having followed what is published.
+
+    Raises LedgerError where it is not a head of this ledger, or no witness in settings.toml signed it.
+    """
+    log = Log(*public_keys(settings.ledger_public_key))
+    head = log.head(note)
+    with reading(settings) as snapshots, snapshots() as connection:
+        if head.size > checkpoint.peek(_newest(connection)).size:
+            raise LedgerError(f"that head is of {head.size} entries: this ledger has fewer")
+        if stored_tree(connection, head.size).root() != head.root:
+            raise LedgerError(f"that head of {head.size} entries is not of what is stored here")
+    whole, signed = _plain(log, note), []
+    for witness in _witnesses(settings):
+        if (more := witness.add_to(whole, note)) is not None:
+            whole = more
+            signed.append(witness.name)
+    if not signed:
+        raise LedgerError("no witness that settings.toml names has signed that head")
+    _keep(settings, head.size, whole)
+    return Round(head.size, whole, tuple(signed), {})
 
 
-def _key(line: object, origin: str) -> Ed25519PublicKey:
-    name, key = checkpoint.read_key(str(line))
-    if name != origin:
-        raise LedgerError(f"a key of {name} cannot sign {origin}")
-    return key
+def _newest(connection: Connection) -> str:
+    """The newest signed head, with the signatures of witnesses where there are any."""
+    heads, others = _notes(connection, checkpoints), _notes(connection, witnessed)
+    if not heads:
+        raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
+    newest = max(heads)
+    return checkpoint.joined(heads[newest], others.get(newest, heads[newest]))
 
 
-def _public_key(settings: Settings) -> tuple[str, Ed25519PublicKey]:
-    """The log's name and the key that signs now: the last line of ledger.pub."""
-    path = settings.ledger_public_key
-    try:
-        return checkpoint.read_key(path.read_text("utf-8").strip().rpartition("\n")[2])
-    except (OSError, ValueError, LedgerError) as fault:
-        raise HomeError(f"{path} is not a verifier key: {fault}") from fault
+def _kept(connection: Connection) -> dict[int, str]:
+    """The heads that are kept, by size, but for the newest, and the newest witnessed: those may still go."""
+    heads, both, others = (_notes(connection, table) for table in (checkpoints, handovers, witnessed))
+    kept: dict[int, str] = {}
+    for notes, last in ((heads, max(heads, default=0)), (both, None), (others, max(others, default=0))):
+        for size in notes.keys() - {last}:
+            kept[size] = checkpoint.joined(kept[size], notes[size]) if size in kept else notes[size]
+    return kept
+
+
+def _notes(connection: Connection, table: sa.Table) -> dict[int, str]:
+    """Signed heads by size. Raises LedgerError where something else lies in their place."""
+    if not sa.inspect(connection).has_table(table.name):  # an older home is read as it lies
+        return {}
+    notes = {row.size: row.note for row in connection.execute(sa.select(table.c.size, table.c.note))}
+    for size, note in notes.items():
+        if not isinstance(size, int) or not isinstance(note, str):
+            raise LedgerError(f"the checkpoint stored for size {size} is not text")
+    return notes
+
+
+def _plain(log: Log, note: str) -> str:
+    """A head with the log's own signatures alone."""
+    own = f"\N{EM DASH} {log.origin} "
+    lines = [line for line in note.partition("\n\n")[2].splitlines(keepends=True) if line.startswith(own)]
+    return f"{checkpoint.text_of(note)}\n{''.join(lines)}"
+
+
+def _keep(settings: Settings, size: int, note: str) -> None:
+    """Of the heads in each thousand entries the first one witnessed is kept for good, and of each witness
+    the newest."""
+
+    def store(connection: Connection) -> None:
+        known = _notes(connection, witnessed)
+        known[size] = checkpoint.joined(known.get(size, note), note)
+        first = {each // KEPT_EVERY: each for each in sorted(known, reverse=True)}
+        seen: set[str] = set()
+        for each in sorted(known, reverse=True):
+            newest_of = checkpoint.signers(known[each]) - seen
+            seen |= newest_of
+            if not newest_of and each not in first.values():
+                connection.execute(witnessed.delete().where(witnessed.c.size == each))
+        connection.execute(witnessed.delete().where(witnessed.c.size == size))
+        connection.execute(witnessed.insert().values(size=size, note=known[size]))
+
+    with closing(database_of(settings)) as database:
+        database.write(store)
+
+
+def _witnesses(settings: Settings) -> list[Witness]:
+    return [Witness.read(line) for line in settings.witnesses]

@@ -30,6 +30,8 @@ class Settings:
     `countenance models list` says what disappears.
     signing_key: the file that holds the ledger's key where it is kept outside the home, on a volume that is
     mounted only while the server runs, say; empty means `ledger.key` in the home.
+    witnesses: who outside signs the ledger's checkpoints too: each written "URL verifier-key", or with the
+    verifier key alone where that one comes by itself and reads what is published.
     """
 
     home: Path
@@ -43,6 +45,7 @@ class Settings:
     waiting: int = 64
     commercial_only: bool = False
     signing_key: str = ""
+    witnesses: tuple[str, ...] = ()
 
     @property
     def database_url(self) -> str:

@@ -1,4 +1,4 @@
-"""`countenance ledger verify|checkpoint|export`: the record is examined, and published."""
+"""`countenance ledger`: the record is examined, published, and witnessed by others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from countenance import office, publication
 from countenance import settings as homes
 from countenance.cli import terminal
-from countenance.errors import LedgerError
+from countenance.errors import HomeError, LedgerError
 from countenance.settings import Settings
 
 
@@ -97,27 +97,65 @@ def export(home: Path, folder: Path, without_entries: bool, every: float | None)
     """Publish the ledger as FOLDER: static files (C2SP tlog-tiles) that any web host can serve.
 
     A folder that an earlier export made is brought up to the newest checkpoint; only what is new is written.
-    A server may be at work meanwhile.
+    The witnesses that settings.toml names sign it first. A server may be at work meanwhile.
     """
     settings = homes.load(home)
-    done = _export(settings, folder, with_entries=not without_entries)
-    click.echo(f"{folder} holds {done.size} entries, {done.size - done.before} of them new")
+    _tell(folder, _export(settings, folder, with_entries=not without_entries))
     while every is not None:
         time.sleep(every)
         done = _export(settings, folder, with_entries=not without_entries)
         if done.size != done.before:
-            click.echo(f"{folder} holds {done.size} entries, {done.size - done.before} of them new")
+            _tell(folder, done)
+
+
+def _tell(folder: Path, done: publication.Published) -> None:
+    click.echo(f"{folder} holds {done.size} entries, {done.size - done.before} of them new")
 
 
 def _export(settings: Settings, folder: Path, *, with_entries: bool) -> publication.Published:
+    note = _witnessed(settings).note if settings.witnesses else None
     with terminal.counting("Publishing") as progress:
         task = progress.add_task("entries", total=None)
         return publication.exported(
             settings,
             folder,
+            note=note,
             with_entries=with_entries,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+
+
+def _witnessed(settings: Settings) -> publication.Round:
+    done = publication.submitted(settings)
+    for fault in done.failed.values():
+        click.echo(f"Not witnessed: {fault}", err=True)
+    return done
+
+
+@ledger.command()
+@terminal.home_option
+def witness(home: Path) -> None:
+    """Show the newest checkpoint to the witnesses that settings.toml names, and keep what they sign.
+
+    Fails where one of them did not sign.
+    """
+    settings = homes.load(home)
+    if not settings.witnesses:
+        raise HomeError(f'{home / homes.FILE} names no witness: witnesses = ["URL verifier-key"]')
+    done = _witnessed(settings)
+    for name in done.signed:
+        click.echo(f"{name} signed {done.size} entries")
+    if done.failed:
+        raise LedgerError(f"{', '.join(done.failed)} did not sign")
+
+
+@ledger.command()
+@terminal.home_option
+@click.argument("signed", type=_kept)
+def cosign(home: Path, signed: Path) -> None:
+    """Keep a checkpoint that a witness signed elsewhere: SIGNED is what its `follow` printed."""
+    done = publication.cosigned(homes.load(home), signed.read_bytes().decode("utf-8", "replace"))
+    click.echo(f"{', '.join(done.signed)} signed {done.size} entries")
 
 
 @ledger.command()

@@ -17,7 +17,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -36,6 +36,7 @@ LONGEST_NOTE = 64 * 1024
 """Bytes of a note that is looked at: some hundred signatures."""
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,14 @@ def verify_any(
         raise LedgerError("the checkpoint is not text")
     if len(note) > LONGEST_NOTE:
         raise LedgerError("the checkpoint is longer than any that carries a hundred signatures")
+    if _CONTROL.search(note):
+        raise LedgerError("the checkpoint holds a control character")
     text, gap, _ = note.partition("\n\n")
     head = _parse(text)
     if not gap or head.origin != origin:
         raise LedgerError(f"the checkpoint is not one of {origin}")
     for key in keys:
-        for raw in _signatures(note, origin, key_id(origin, key)):
+        for _, raw in _signatures(note, origin, key_id(origin, key)):
             try:
                 key.verify(raw, f"{text}\n".encode())
             except InvalidSignature as error:
@@ -139,19 +142,31 @@ def cosign(note: str, name: str, key: Ed25519PrivateKey, time: int) -> str:
 
 
 def cosigned(note: str, name: str, key: Ed25519PublicKey) -> int | None:
-    """When a witness signed a note, in Unix seconds; None where it did not.
+    """When a witness signed a note, in Unix seconds; None where it did not. Raises as `cosignature`."""
+    found = cosignature(note, name, key)
+    return found and found[0]
+
+
+def cosignature(note: str, name: str, key: Ed25519PublicKey) -> tuple[int, str] | None:
+    """When a witness signed a note last, in Unix seconds, and the line; None where it did not.
 
     Raises LedgerError for a signature under its name and key id that is not its own.
     """
-    times = []
-    for raw in _signatures(note, name, _key_id(name, key, _COSIGNATURE)):
+    found = []
+    for line, raw in _signatures(note, name, _key_id(name, key, _COSIGNATURE)):
         time = int.from_bytes(raw[:8], "big")
         try:
             key.verify(raw[8:], _cosigned_text(note, time))
         except InvalidSignature as error:
             raise LedgerError(f"the signature of the witness {name} is wrong") from error
-        times.append(time)
-    return max(times, default=None)
+        found.append((time, f"{line}\n"))
+    return max(found, default=None)
+
+
+def signers(note: str) -> set[str]:
+    """The names under a note, but for the log's own."""
+    origin = text_of(note).partition("\n")[0]
+    return {_fields(line)[1] for line in _signature_lines(note)} - {origin}
 
 
 def joined(note: str, *others: str) -> str:
@@ -165,7 +180,7 @@ def joined(note: str, *others: str) -> str:
             raise LedgerError("signatures over different heads cannot be put under one")
         for line in _signature_lines(each):
             _, signer, encoded = _fields(line)
-            lines[signer, _decode(encoded)[:4]] = line
+            lines[signer, decode(encoded)[:4]] = line
     return f"{text_of(note)}\n" + "".join(f"{line}\n" for line in lines.values())
 
 
@@ -183,7 +198,7 @@ def _key_line(name: str, key: Ed25519PublicKey, algorithm: bytes) -> str:
 def _read_key(line: str, algorithm: bytes) -> tuple[str, Ed25519PublicKey]:
     name, _, rest = line.strip().partition("+")
     identity, _, encoded = rest.partition("+")
-    raw = _decode(encoded)
+    raw = decode(encoded)
     if len(raw) != 33 or raw[:1] != algorithm:
         whose = "log's" if algorithm == _ED25519 else "witness's"
         raise LedgerError(f"a {whose} verifier key is written name+id+key, and its key is an Ed25519 one")
@@ -197,26 +212,26 @@ def _cosigned_text(note: str, time: int) -> bytes:
     return f"cosignature/v1\ntime {time}\n{text_of(note)}".encode()
 
 
-def _signatures(note: str, name: str, identity: bytes) -> list[bytes]:
-    """What the signature lines of one key hold after its id."""
+def _signature_lines(note: str) -> list[str]:
+    return note.partition("\n\n")[2].split("\n")[:-1]
+
+
+def _signatures(note: str, name: str, identity: bytes) -> list[tuple[str, bytes]]:
+    """The signature lines of one key, and what each holds after its id."""
     found = []
     for line in _signature_lines(note):
         dash, signer, encoded = _fields(line)
-        raw = _decode(encoded)
+        raw = decode(encoded)
         if dash == "\N{EM DASH}" and signer == name and raw[:4] == identity:
-            found.append(raw[4:])
+            found.append((line, raw[4:]))
     return found
-
-
-def _signature_lines(note: str) -> Sequence[str]:
-    return note.partition("\n\n")[2].split("\n")[:-1]
 
 
 def _parse(text: str) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 3 or not _SIZE.fullmatch(lines[1]):
         raise LedgerError("a checkpoint has three lines: origin, size, root")
-    root = _decode(lines[2])
+    root = decode(lines[2])
     if len(root) != 32:
         raise LedgerError("the root in the checkpoint is not 32 bytes")
     return Checkpoint(lines[0], int(lines[1]), root)
@@ -229,7 +244,7 @@ def _fields(line: str) -> tuple[str, str, str]:
     return fields[0], fields[1], fields[2]
 
 
-def _decode(text: str) -> bytes:
+def decode(text: str) -> bytes:
     """Strict base64: the one spelling of these bytes and no other."""
     try:
         raw = base64.b64decode(text, validate=True)
