@@ -31,6 +31,9 @@ from countenance.cli.paper import (
 Json = dict[str, Any]
 """A report as docs/reports.md says it is written."""
 
+NOTHING = "–"
+"""What stands for a share of nothing."""
+
 DRAWN = 12
 """Bars in one plot; the table below it has every row."""
 
@@ -41,25 +44,25 @@ SPLIT_VIEW = (
 
 NAMES = {
     "calls": "calls",
-    "answered": "of them answered",
-    "refused": "of them refused",
-    "failed": "of them failed",
-    "interrupted": "of them interrupted: their process died",
-    "unfinished": "of them without an end yet",
+    "answered": "calls answered",
+    "refused": "calls refused",
+    "failed": "calls failed",
+    "interrupted": "calls interrupted: their process died",
+    "unfinished": "calls without an end yet",
     "searches": "searches",
-    "searches_refused": "of them refused",
-    "searches_empty": "of them answered with no candidate",
-    "candidates": "candidates in their answers",
-    "listed": "people listed, each once a search",
-    "reviewed": "of them reviewed",
+    "searches_refused": "searches refused",
+    "searches_empty": "searches answered with nobody",
+    "candidates": "candidates in the answers",
+    "listed": "people listed, in each answer once",
+    "reviewed": "people listed and reviewed",
     "confirmed": "reviewed and confirmed",
     "wrong": "reviewed and found wrong",
-    "undecided": "reviewed without a decision",
+    "undecided": "reviewed, undecided",
+    "share_wrong": "share wrong of those reviewed",
     "faces": "faces in collections at the end",
-    "share_wrong": "wrong, of those reviewed",
 }
 
-COLUMNS = {**{name: name for name in NAMES}, "searches_refused": "refused", "share_wrong": "wrong, %"}
+COLUMNS = {**{name: name for name in NAMES}, "searches_refused": "refused", "share_wrong": "share wrong"}
 
 TITLES = {
     "calls_by_operation": ("Calls by operation", "operation"),
@@ -90,9 +93,9 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one clause asks, in our words. totals, tables: what answers it. unknown: what of it the record cannot say.
+    """What one clause asks, in our words. totals, tables: what answers it.
 
-    blanks: what a person has to add.
+    unknown: what of it the record cannot say. blanks: what a person has to add.
     """
 
     title: str
@@ -180,15 +183,15 @@ def _general(report: Json) -> Iterator[Block]:
     ):
         yield Heading(heading)
         for name in names:
-            yield from _table(report, f"searches_by_{name}")
-    yield from _table(report, "faces_by_collection")
-    yield from _table(report, "faces_by_never_suspects")
+            yield _table(report, f"searches_by_{name}")
+    yield _table(report, "faces_by_collection")
+    yield _table(report, "faces_by_never_suspects")
     yield Heading("By which rules")
-    yield from _table(report, "refusals_by_rule")
-    yield from _table(report, "searches_by_rule")
+    yield _table(report, "refusals_by_rule")
+    yield _table(report, "searches_by_rule")
     yield Heading("How the machine fared, and what its operator changed")
-    yield from _table(report, "calls_by_operation")
-    yield from _table(report, "failures_by_error")
+    yield _table(report, "calls_by_operation")
+    yield _table(report, "failures_by_error")
     yield _changes(report)
 
 
@@ -206,7 +209,7 @@ def _returned(report: Json, form: Template) -> Iterator[Block]:
         if part.totals:
             yield _totals(report, "From the record", part.totals)
         for name in part.tables:
-            yield from [_changes(report)] if name == "changes" else _table(report, name)
+            yield _changes(report) if name == "changes" else _table(report, name)
         if part.unknown:
             yield Text(f"**The record cannot say:** {part.unknown}")
         yield from map(Blank, part.blanks)
@@ -238,28 +241,26 @@ def _totals(report: Json, caption: str, names: Sequence[str]) -> Grid:
     rows: list[list[str | Number]] = []
     for name in names:
         if name == "share_wrong":
-            share = report["share_wrong"]
-            rows.append([NAMES[name], f"{share} %" if share else HIDDEN])
+            rows.append([NAMES[name], _share(report["share_wrong"], report["totals"])])
         else:
             rows.append([NAMES[name], _number(report["totals"][name])])
     return Grid(caption, ("", "count"), rows)
 
 
-def _table(report: Json, name: str) -> Iterator[Block]:
-    """A table, and its plot where there is something to compare."""
+def _table(report: Json, name: str) -> Grid:
     rows: list[Json] = report["tables"][name]
     caption, first = TITLES[name]
     measures = [column for column in (rows[0] if rows else {}) if column != "key"]
-    if len(rows) > 1 and (chart := _chart(caption, rows, measures)):
-        yield Chart(chart)
-    yield Grid(
+    return Grid(
         caption,
         [first, *(COLUMNS.get(each, each.replace("_", " ")) for each in measures)],
-        [[row["key"], *(_cell(row[each]) for each in measures)] for row in rows],
+        [[row["key"], *(_cell(row, each) for each in measures)] for row in rows],
+        _plot(caption, rows, measures) if rows else "",
     )
 
 
-def _chart(caption: str, rows: Sequence[Json], measures: Sequence[str]) -> str | None:
+def _plot(caption: str, rows: Sequence[Json], measures: Sequence[str]) -> str:
+    """The first measure as bars, the longest first; nothing where there is nothing to compare."""
     whole = next(each for each in measures if each != "never_suspects")
     part = next(
         (each for each in measures if each in ("searches_refused", "refused") and each != whole), None
@@ -270,7 +271,7 @@ def _chart(caption: str, rows: Sequence[Json], measures: Sequence[str]) -> str |
         if row[whole] and row[whole]["count"]
     ]
     if len(shown) < 2:
-        return None
+        return ""
     shown.sort(key=lambda bar: -bar.whole)
     return plots.bars(caption, shown[:DRAWN], COLUMNS[whole], "refused" if part else None)
 
@@ -298,10 +299,16 @@ def _grounds(report: Json) -> Iterator[Block]:
     yield Verbatim("python3 countenance_verify.py report REPORT.json --log FOLDER --key log.pub")
 
 
-def _cell(value: object) -> str | Number:
-    if isinstance(value, str):
-        return value
-    return _number(value) if value is None or isinstance(value, dict) else HIDDEN
+def _cell(row: Json, column: str) -> str | Number:
+    if column == "share_wrong":
+        return _share(row[column], row)
+    return row[column] if isinstance(row[column], str) else _number(row[column])
+
+
+def _share(share: str | None, cells: Json) -> str:
+    """Percent; a dash where nothing was reviewed."""
+    nothing = cells["reviewed"] is not None and not cells["reviewed"]["count"]
+    return NOTHING if nothing else f"{share} %" if share else HIDDEN
 
 
 def _number(cell: Json | None) -> Number:

@@ -51,11 +51,12 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table. The first column is text, the others are numbers."""
+    """A table. The first column is text, the others are numbers. plot: the same as SVG, for HTML alone."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str | Number]]
+    plot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _markdown_table(grid: Grid) -> str:
     table = "\n".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
     )
-    return f"**{grid.title}**\n\n{table}"
+    return f"### {grid.title}\n\n{table}"
 
 
 def _plain(cell: str | Number) -> str:
@@ -168,9 +169,11 @@ def _html_table(grid: Grid) -> str:
         return f"<p>{escape(grid.title)}: nothing.</p>"
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in grid.columns)
     rows = "".join(f"<tr>{_html_row(row)}</tr>" for row in grid.rows)
+    plot = f"<figure>{grid.plot}</figure>" if grid.plot else ""
     return (
-        f'<div class="wide"><table><caption>{escape(grid.title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<section><h3>{escape(grid.title)}</h3>{plot}"
+        f'<table aria-label="{escape(grid.title)}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></section>"
     )
 
 
@@ -215,9 +218,8 @@ blockquote { margin: .75rem 0; padding: .1rem 0 .1rem 1rem; border-left: 3px sol
   color: var(--muted); max-width: 44rem; }
 .notice { padding: .7rem 1rem; border-radius: 4px; font-weight: 600; }
 .warning { background: var(--warning); } .good { background: var(--good); }
-.wide { overflow-x: auto; overflow-y: visible; }
-table { border-collapse: collapse; margin: 1rem 0 1.5rem; min-width: 60%; }
-caption { text-align: left; font-weight: 600; padding: .2rem 0 .4rem; }
+section { overflow-x: auto; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; min-width: 60%; }
 th, td { padding: .28rem .75rem; border-bottom: 1px solid var(--rule); text-align: right; vertical-align: top;
   font-variant-numeric: tabular-nums; }
 th:first-child { text-align: left; padding-left: 0; }
@@ -228,7 +230,7 @@ summary { cursor: pointer; list-style: none; border-bottom: 1px dotted var(--mut
 summary::-webkit-details-marker { display: none; }
 details div { text-align: left; font-size: .8rem; color: var(--muted); width: 16rem; max-height: 12rem;
   overflow-y: auto; overflow-wrap: anywhere; padding: .4rem 0; }
-figure { margin: 1.25rem 0 .5rem; }
+figure { margin: .5rem 0; }
 svg { width: 100%; height: auto; display: block; }
 svg text { font-size: 13px; fill: var(--ink); } svg .tick { font-size: 11px; fill: var(--muted); }
 svg .value { font-variant-numeric: tabular-nums; } svg .grid { stroke: var(--rule); }
@@ -236,5 +238,5 @@ svg .value { font-variant-numeric: tabular-nums; } svg .grid { stroke: var(--rul
 .undecided { fill: var(--undecided); } .left { fill: var(--left); }
 .blank { border-bottom: 1px solid var(--ink); min-height: 3.2rem; color: var(--muted); font-size: .9rem; }
 @media print { :root { color-scheme: light; } body { font-size: 10.5pt; } main { padding: 0; }
-  h2, h3, caption { break-after: avoid; } tr, figure { break-inside: avoid; } }
+  h2, h3 { break-after: avoid; } tr, figure { break-inside: avoid; } }
 """
