@@ -355,8 +355,8 @@ class _published:  # noqa: N801 - reads as the function it is
 def _log(folder: Path, kept: bytes | None = None) -> Any:
     """The fault that verifying finds, None where it finds none."""
     try:
-        head = verifier.read_head(kept, "kept") if kept else None
-        verifier.verify_log(verifier.Folder(str(folder)), verifier.read_keys(LINES[0], "kept.pub"), head)
+        heads = [verifier.read_head(kept, "kept")] if kept else []
+        verifier.verify_log(verifier.Folder(str(folder)), verifier.read_keys(LINES[0], "kept.pub"), heads)
     except verifier.Fault as fault:
         return fault
     return None

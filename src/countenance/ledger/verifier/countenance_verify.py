@@ -5,6 +5,7 @@
     python3 countenance_verify.py log FOLDER --key log.pub [--checkpoint KEPT] [--witness KEYS]
     python3 countenance_verify.py consistency OLD NEW --log FOLDER --key log.pub
     python3 countenance_verify.py mine FOLDER --subject KEY --key log.pub
+    python3 countenance_verify.py report REPORT.json --log FOLDER --key log.pub [--witness KEYS]
     python3 countenance_verify.py open FILE --record-key KEY NAME=VALUE ...
 
 FOLDER is what `countenance ledger export` writes, or a copy of it from a web host. log.pub is the log's
@@ -689,7 +690,7 @@ Progress = Callable[[int, int], None]
 class Reading:
     """Everything is computed anew from the entries, and compared with tiles and heads on the way."""
 
-    def __init__(self, folder: Folder, keys: Keys, kept: Head | None, see: See | None) -> None:
+    def __init__(self, folder: Folder, keys: Keys, kept: Sequence[Head], see: See | None) -> None:
         self.folder = folder
         self.keys = keys
         self.calls = Calls()
@@ -702,19 +703,19 @@ class Reading:
         keys.check(folder.newest)
         self._waiting = sorted(self._due(kept), key=lambda head: head.size)
 
-    def _due(self, kept: Head | None) -> list[Head]:
+    def _due(self, kept: Sequence[Head]) -> list[Head]:
         """The heads to meet. Raises Fault for one beyond the newest checkpoint."""
         size, due = self.folder.size, [self.folder.newest]
-        if kept is not None:
-            self.keys.check(kept)
-            if kept.size > size:
+        for head in kept:
+            self.keys.check(head)
+            if head.size > size:
                 raise Fault(
-                    f"entries {size} to {kept.size - 1} are gone: the checkpoint you kept was signed over "
-                    f"{kept.size}, this log holds {size}. It was cut off, or put back to an older state",
+                    f"entries {size} to {head.size - 1} are gone: {head.file} was signed over {head.size}, "
+                    f"this log holds {size}. It was cut off, or put back to an older state",
                     size,
                     "checkpoint",
                 )
-            due.append(kept)
+            due.append(head)
         for head in self.folder.kept():
             if head.size <= size:
                 due.append(head)
@@ -838,7 +839,7 @@ class Reading:
 def verify_log(
     folder: Folder,
     trusted: list[Key],
-    kept: Head | None = None,
+    kept: Sequence[Head] = (),
     witnesses: Sequence[Key] = (),
     see: See | None = None,
     progress: Progress | None = None,
@@ -864,7 +865,7 @@ def verify_log(
         "to": calls.last,
         "checkpoints": reading.heads,
         "keys": len(reading.keys.chain),
-        "kept": kept.size if kept else None,
+        "kept": [head.size for head in kept],
         "witnesses": [{"name": name, "time": _utc(when)} for name, when in seen_by],
         "beyond": folder.strays(),
     }
@@ -939,6 +940,365 @@ def _belong(entries: list[dict[str, Any]]) -> None:
         number = outcome["seq"]
         if outcome["kind"] != "outcome" or outcome.get("decision") != decision["seq"]:
             raise Fault(f"entry {number} is not the outcome of decision {decision['seq']}", number)
+
+
+# ---- Counting a report again (docs/reports.md defines each figure) --------------------------------
+
+_SEARCHED = ("searches", "searches_refused", "candidates", "reviewed", "wrong")
+_TABLES = {
+    "calls_by_operation": ("calls", "refused"),
+    "failures_by_error": ("failed",),
+    "refusals_by_rule": ("refused",),
+    "searches_by_organisation": _SEARCHED,
+    "searches_by_kind": _SEARCHED,
+    "searches_by_place": _SEARCHED,
+    "searches_by_requester": _SEARCHED,
+    "searches_by_purpose": _SEARCHED,
+    "searches_by_offence": _SEARCHED,
+    "searches_by_authorisation": _SEARCHED,
+    "searches_by_case": _SEARCHED,
+    "searches_by_realtime": _SEARCHED,
+    "searches_by_rule": _SEARCHED,
+    "searches_by_collection": _SEARCHED,
+    "searches_by_never_suspects": _SEARCHED,
+    "faces_by_collection": ("faces",),
+    "faces_by_never_suspects": ("faces",),
+}
+_TOTALS = (
+    *("calls", "answered", "refused", "failed", "interrupted", "unfinished"),
+    *("searches", "searches_refused", "searches_empty", "candidates", "listed"),
+    *("reviewed", "confirmed", "wrong", "undecided", "faces"),
+)
+_MACHINE = ("failed", "interrupted", "unfinished")
+_NEVER_SUSPECTS = "countenance:never-suspects"
+_FACTS = ("key", "never_suspects", "share_wrong")  # of a row, beside its counts
+_PRIME = 2**61 - 1
+
+Rows = tuple[tuple[str, tuple[str, ...]], ...]  # of each table that counts a thing, the rows it is in
+Cell = tuple[str, str, str]  # table, row and measure; those of the totals are ("", "", measure)
+
+
+class Atom:
+    """Things that the report tells apart by nothing: how many, and what entries prove of them."""
+
+    def __init__(self, measures: Sequence[str]) -> None:
+        self.count = 0
+        self.proof: dict[str, set[int]] = {measure: set() for measure in measures}
+
+
+class Searched:
+    """A call of the period. people: each tag that it listed, with the last verdict and where that stands."""
+
+    def __init__(self, rows: Rows, result: str, *, searches: bool) -> None:
+        self.rows, self.result, self.searches = rows, result, searches
+        self.ended: int | None = None
+        self.lines = 0
+        self.people: dict[str, tuple[str, int] | None] = {}
+
+
+class Recount:
+    """What the first `size` entries say of a period of days (2026-11-01), of one account or of all."""
+
+    def __init__(self, size: int, first: str, last: str, account: str | None) -> None:
+        self.size, self.first, self.last, self.account = size, first, last, account
+        self.within: list[int] = []
+        self.changes: dict[str, list[int]] = {}
+        self.collections: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[int, dict[str, Any]] = {}
+        self._calls: dict[int, Searched] = {}
+        self._atoms: dict[tuple[frozenset[str], Rows], Atom] = {}
+
+    def see(self, number: int, entry: dict[str, Any]) -> None:
+        if number >= self.size:
+            return
+        try:
+            if self._in_period(entry):
+                self.within = [*self.within[:1], number]
+            {"decision": self._decision, "outcome": self._outcome, "govern": self._govern}[entry["kind"]](
+                number, entry
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Fault(f"entry {number} lacks what a report counts", number) from error
+
+    def _in_period(self, entry: dict[str, Any]) -> bool:
+        return self.first <= str(entry["time"])[:10] <= self.last
+
+    def _ours(self, entry: dict[str, Any]) -> bool:
+        return self.account is None or str(entry.get("account", self.account)) == self.account
+
+    def _decision(self, number: int, entry: dict[str, Any]) -> None:
+        self._waiting[number] = entry
+        if not self._in_period(entry) or not self._ours(entry):
+            return
+        searches = "identify" in entry["actions"] or "watch" in entry["actions"]
+        rules = tuple(entry["rules"]) or ("none",)
+        rows = {"calls_by_operation": (entry["operation"],), "refusals_by_rule": rules}
+        if searches:
+            rows |= {"searches_by_rule": rules, **self._sorted_under(entry)}
+        result = "unfinished" if entry["allowed"] else "refused"
+        self._calls[number] = Searched(tuple(rows.items()), result, searches=searches)
+
+    def _sorted_under(self, entry: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+        asker = entry.get("requester")
+        collection = self.collections.get(_named(entry), {})
+        words = {
+            "organisation": entry["account"],
+            "kind": entry["organisation_kind"],
+            "place": entry.get("called_from", entry["place"]),
+            "requester": f"{asker[0]} {asker[1]}" if asker else "itself",
+            "purpose": entry.get("purpose", "unstated"),
+            "offence": entry.get("offence", "unstated"),
+            "authorisation": "stated" if "authorisation" in entry else "unstated",
+            "case": "stated" if "case" in entry else "unstated",
+            "realtime": "true" if entry.get("realtime") else "false",
+            "collection": _named(entry),
+            "never_suspects": collection.get("never_suspects", "false"),
+        }
+        return {f"searches_by_{name}": (word,) for name, word in words.items()}
+
+    def _outcome(self, number: int, entry: dict[str, Any]) -> None:
+        decision = self._waiting.pop(entry["decision"])
+        call = self._calls.get(entry["decision"])
+        answered = entry["result"] == "answered"
+        if call and decision["allowed"]:
+            call.result, call.ended = entry["result"], number
+            if entry["result"] == "failed":
+                call.rows += (("failures_by_error", (entry.get("error", "unstated"),)),)
+            if answered and call.searches:
+                call.lines = entry.get("candidates", 0)
+                call.people = dict.fromkeys(entry.get("subjects", ()))
+        reviewed = self._calls.get(entry.get("review", -1))
+        if answered and reviewed and entry.get("candidate") in reviewed.people:
+            reviewed.people[entry["candidate"]] = entry["verdict"], number
+        if answered and self._ours(decision):
+            self._follow(number, entry, decision)
+
+    def _govern(self, number: int, entry: dict[str, Any]) -> None:
+        if self._ours(entry):
+            if self._in_period(entry):
+                self.changes.setdefault(entry["act"], []).append(number)
+            self._follow(number, entry, entry)
+
+    def _follow(self, number: int, entry: dict[str, Any], cause: dict[str, Any]) -> None:
+        """What becomes of the collection that `cause` names, up to the period's end."""
+        if "collection" not in cause or entry["time"][:10] > self.last:
+            return
+        if cause.get("operation") == "DeleteCollection":
+            self.collections.pop(_named(cause), None)
+            return
+        more = entry.get("enrolled", 0) - entry.get("removed", 0)
+        said = [after for tag, _, after in cause.get("tags", ()) if tag == _NEVER_SUSPECTS][:1]
+        word = said[0] if said else ""
+        if more or word or cause.get("operation") == "CreateCollection":
+            fresh: dict[str, Any] = {"faces": 0, "never_suspects": "false", "proof": []}
+            collection = self.collections.setdefault(_named(cause), fresh)
+            collection["faces"] += more
+            collection["proof"].append(number)
+            if word:
+                collection["never_suspects"] = "true" if word == "true" else "false"
+
+    def _add(self, measures: dict[str, list[int]], rows: Rows, count: int = 1) -> None:
+        atom = self._atoms.setdefault((frozenset(measures), rows), Atom(list(measures)))
+        atom.count += count
+        for measure, proof in measures.items():
+            atom.proof[measure].update(proof if count else [])
+
+    def _count(self) -> None:
+        for number, call in self._calls.items():
+            ended = number if call.ended is None else call.ended
+            measures = {"calls": [number], call.result: [ended]}
+            if call.searches:
+                measures["searches"] = [number]
+                if call.result == "refused":
+                    measures["searches_refused"] = [number]
+                if call.result == "answered" and not call.lines:
+                    measures["searches_empty"] = [ended]
+                self._add({"candidates": [ended]}, call.rows, call.lines)
+            self._add(measures, call.rows)
+            for verdict in call.people.values():
+                said = {"reviewed": [verdict[1]], verdict[0]: [verdict[1]]} if verdict else {}
+                self._add({"listed": [ended], **said}, call.rows)
+        for name, collection in self.collections.items():
+            rows = {"faces_by_collection": name, "faces_by_never_suspects": collection["never_suspects"]}
+            kept = tuple((table, (row,)) for table, row in rows.items())
+            self._add({"faces": collection["proof"]}, kept, collection["faces"])
+
+    def report(self, least: int) -> dict[str, Any]:
+        """The figures as the report's JSON has them; None for those that are not to be printed."""
+        self._count()
+        counts: dict[Cell, int] = {("", "", measure): 0 for measure in _TOTALS}
+        proofs: dict[Cell, set[int]] = {cell: set() for cell in counts}
+        atoms: dict[Cell, set[int]] = {cell: set() for cell in counts}
+        for number, ((measures, rows), atom) in enumerate(self._atoms.items()):
+            for cell in _cells(measures, rows):
+                counts[cell] = counts.get(cell, 0) + atom.count
+                proofs.setdefault(cell, set()).update(atom.proof[cell[2]])
+                atoms.setdefault(cell, set()).update([number] if atom.count else [])
+        shown = printable(counts, atoms, least)
+
+        def figure(table: str, row: str, measure: str) -> dict[str, Any] | None:
+            cell = (table, row, measure)
+            if cell in counts and cell not in shown:
+                return None
+            return {"count": counts.get(cell, 0), "entries": ranges(sorted(proofs.get(cell, ())))}
+
+        def line(table: str, row: str) -> dict[str, Any]:
+            figures = {measure: figure(table, row, measure) for measure in _TABLES[table]}
+            return {"key": row, **self._fact(table, row), **_shared(figures)}
+
+        tables = {
+            table: [line(table, row) for row in sorted({row for name, row, _ in counts if name == table})]
+            for table in _TABLES
+        }
+        totals = {measure: figure("", "", measure) for measure in _TOTALS}
+        first, last = (self.within[0], self.within[-1]) if self.within else (None, None)
+        changes = sorted(self.changes.items())
+        return {
+            "size": self.size,
+            "period": {"from": self.first, "to": self.last, "first": first, "last": last},
+            "account": self.account,
+            "least": least,
+            "totals": totals,
+            "share_wrong": _shared(totals)["share_wrong"],
+            "tables": tables,
+            "changes": [{"act": act, "count": len(who), "entries": ranges(who)} for act, who in changes],
+        }
+
+    def _fact(self, table: str, row: str) -> dict[str, str]:
+        if table != "faces_by_collection":
+            return {}
+        return {"never_suspects": self.collections[row]["never_suspects"]}
+
+
+def _named(entry: dict[str, Any]) -> str:
+    return f"{entry['account']}/{entry['collection']}" if "collection" in entry else "unstated"
+
+
+def _cells(measures: frozenset[str], rows: Rows) -> Iterator[Cell]:
+    for measure in measures:
+        yield "", "", measure
+        for table, words in rows:
+            if measure in _TABLES[table]:
+                for word in dict.fromkeys(words):
+                    yield table, word, measure
+
+
+def _shared(figures: dict[str, Any]) -> dict[str, Any]:
+    """With the share of wrong ones in percent, halves rounded up."""
+    if "wrong" not in figures:
+        return figures
+    part, whole = figures["wrong"], figures["reviewed"]
+    if not part or not whole or not whole["count"]:
+        return {**figures, "share_wrong": None}
+    tenths = (2000 * part["count"] + whole["count"]) // (2 * whole["count"])
+    return {**figures, "share_wrong": f"{tenths // 10}.{tenths % 10}"}
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers as 14-20,25."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def printable(counts: dict[Cell, int], atoms: dict[Cell, set[int]], least: int) -> set[Cell]:
+    """The counts that give away none from 1 to `least` - 1, by adding and subtracting."""
+    order = sorted(counts, key=lambda cell: (cell[2] not in _MACHINE, -counts[cell], cell))
+    small = [cell for cell in order if 0 < counts[cell] < least and cell[2] not in _MACHINE]
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in small:
+        groups.setdefault((cell[0], cell[2]), []).append(cell)
+    together = [group for group in groups.values() if sum(counts[cell] for cell in group) < least]
+    secrets = [_sum(atoms, group) for group in [*([cell] for cell in small), *together]]
+    known: list[tuple[int, dict[int, int]]] = []  # each row is 1 at its pivot and 0 at the pivots before
+    shown = set()
+    for cell in order:
+        left = _sum(atoms, [cell])
+        for pivot, row in known:
+            left = _less(left, row, left.get(pivot, 0))
+        pivot = min(left, default=-1)
+        row = {atom: value * pow(left[pivot], -1, _PRIME) % _PRIME for atom, value in left.items()}
+        tells = row and any(secret and not _less(secret, row, secret.get(pivot, 0)) for secret in secrets)
+        if cell[2] not in _MACHINE and (0 < counts[cell] < least or tells):
+            continue
+        shown.add(cell)
+        if row:
+            known.append((pivot, row))
+            secrets = [_less(secret, row, secret.get(pivot, 0)) for secret in secrets]
+    return shown
+
+
+def _sum(atoms: dict[Cell, set[int]], cells: list[Cell]) -> dict[int, int]:
+    total: dict[int, int] = {}
+    for cell in cells:
+        for atom in atoms[cell]:
+            total[atom] = total.get(atom, 0) + 1
+    return total
+
+
+def _less(vector: dict[int, int], row: dict[int, int], times: int) -> dict[int, int]:
+    """The vector less `times` the row, modulo a prime, without its zeros."""
+    if not times:
+        return vector
+    left = dict(vector)
+    for atom, value in row.items():
+        left[atom] = (left.get(atom, 0) - times * value) % _PRIME
+        if not left[atom]:
+            del left[atom]
+    return left
+
+
+def read_report(data: bytes) -> dict[str, Any]:
+    """A report's JSON, as far as recounting needs it. Raises Fault."""
+    try:
+        told: dict[str, Any] = json.loads(data.decode())
+        period, heads, account = told["period"], told["heads"], told["account"]
+        days = [period["from"], period["to"]]
+        good = all(re.fullmatch(r"\d{4}-\d\d-\d\d", day) for day in days) and told["report"] == 1
+        good = good and isinstance(told["log"], str) and (account is None or isinstance(account, str))
+        good = good and type(told["size"]) is int and type(told["least"]) is int and told["least"] > 0
+        good = good and isinstance(heads["closing"], str) and isinstance(heads["opening"], (str, type(None)))
+        good = good and isinstance(told["totals"]["calls"], (dict, type(None)))
+        good = good and all(isinstance(name, str) for name in told["witnesses"])
+    except (ValueError, RecursionError, LookupError, TypeError) as error:
+        raise Fault("the report is not one: something in it is missing or not readable") from error
+    if not good:
+        raise Fault("the report is not one that this file knows how to count again")
+    return told
+
+
+def differs(told: Any, counted: Any, path: str = "") -> str | None:
+    """Where the report first says something else than the log, in words. None where it does not."""
+    pairs: list[tuple[str, Any, Any]] = []
+    if isinstance(counted, dict) and isinstance(told, dict) and told.keys() == counted.keys():
+        pairs = [(name, told[name], counted[name]) for name in counted]
+    elif isinstance(counted, list) and isinstance(told, list) and len(told) == len(counted):
+        pairs = [(other.get("key", other.get("act")), one, other) for one, other in zip(told, counted)]
+    elif type(told) is not type(counted) or told != counted:
+        return f"{path or 'the report'}: the report says {_figure(told)}, the log {_figure(counted)}"
+    found = (differs(one, other, f"{path}, {name}" if path else name) for name, one, other in pairs)
+    return next(filter(None, found), None)
+
+
+def _figure(value: Any) -> str:
+    if value is None:
+        return "that it is not printed"
+    if isinstance(value, dict) and "count" in value:
+        return f"{value['count']} (entries {value.get('entries', 'not named')})"
+    return f"{len(value)} rows" if isinstance(value, list) else json.dumps(value)
+
+
+def without_entries(counted: Any) -> Any:
+    """The figures without the numbers of the entries that prove them, as a report may leave them out."""
+    if isinstance(counted, list):
+        return [without_entries(value) for value in counted]
+    if isinstance(counted, dict):
+        return {name: without_entries(value) for name, value in counted.items() if name != "entries"}
+    return counted
 
 
 # ---- Finding one's own, opening what was sealed --------------------------------------------------
@@ -1024,9 +1384,8 @@ def _progress() -> Progress | None:
 def _log(options: argparse.Namespace) -> dict[str, Any]:
     folder = Folder(options.folder)
     witnesses = _given_keys(options.witness, WITNESS_KEY) if options.witness else []
-    found = verify_log(
-        folder, _given_keys(options.key), _given_head(options.checkpoint), witnesses, None, _progress()
-    )
+    kept = [head for head in [_given_head(options.checkpoint)] if head]
+    found = verify_log(folder, _given_keys(options.key), kept, witnesses, None, _progress())
     words = [f"Everything fits: {found['size']:,} entries of the log {found['origin']}."]
     if found["entries"]:
         words += [
@@ -1037,8 +1396,8 @@ def _log(options: argparse.Namespace) -> dict[str, Any]:
     else:
         words.append("  The entries themselves are not in this folder: only their hashes were verified.")
     words.append(f"  {found['checkpoints']:,} signed checkpoints fit, under {found['keys']} key(s).")
-    if found["kept"] is not None:
-        words.append(f"  It begins with the {found['kept']:,} entries of the checkpoint that you kept.")
+    for size in found["kept"]:
+        words.append(f"  It begins with the {size:,} entries of the checkpoint that you kept.")
     if found["beyond"]:
         words.append(f"  {found['beyond']} files go beyond the newest checkpoint and were not looked at.")
     return {**found, "words": words + _view(found["witnesses"])}
@@ -1097,7 +1456,7 @@ def _consistency(options: argparse.Namespace) -> dict[str, Any]:
 
 def _mine(options: argparse.Namespace) -> dict[str, Any]:
     mine = Mine(_secret(options.subject))
-    found = verify_log(Folder(options.folder), _given_keys(options.key), None, (), mine.see, _progress())
+    found = verify_log(Folder(options.folder), _given_keys(options.key), (), (), mine.see, _progress())
     if not found["entries"]:
         raise Misuse("the folder holds no entries, only hashes")
     words = [
@@ -1106,6 +1465,61 @@ def _mine(options: argparse.Namespace) -> dict[str, Any]:
     for one in mine.found:
         words += [f"  Entry {entry['seq']}: {in_words(entry)}" for entry in one.values() if entry]
     return {"origin": found["origin"], "size": found["size"], "found": mine.found, "words": words}
+
+
+def _report(options: argparse.Namespace) -> dict[str, Any]:
+    told = read_report(read_file(options.report))
+    period, heads = told["period"], told["heads"]
+    recount = Recount(told["size"], period["from"], period["to"], told["account"])
+    closing = read_head(heads["closing"].encode(), "the report's closing checkpoint")
+    kept = [closing]
+    if heads["opening"] is not None:
+        kept.append(read_head(heads["opening"].encode(), "the report's opening checkpoint"))
+    given = _given_keys(options.witness, WITNESS_KEY) if options.witness else []
+    seen_by = cosigned(closing, [key for key in given if key.name in told["witnesses"]])
+    folder, keys = Folder(options.log), _given_keys(options.key)
+    found = verify_log(folder, keys, kept, (), recount.see, _progress())
+    if not found["entries"]:
+        raise Misuse("the folder holds no entries, only hashes: nothing can be counted")
+    counted = recount.report(told["least"])
+    first = counted["period"]["first"]
+    if (closing.origin, closing.size) != (told["log"], told["size"]):
+        raise Fault("the report's closing checkpoint is of another log or size than the report")
+    if len(kept) > 1 and (first is None or kept[1].size > first):
+        raise Fault("the report's opening checkpoint covers some of the period already")
+    if not (told["totals"]["calls"] and "entries" in told["totals"]["calls"]):
+        counted = without_entries(counted)
+    where = differs({name: told.get(name) for name in counted}, counted)
+    if where:
+        raise Fault(where)
+    return _recounted(told, counted, seen_by)
+
+
+def _recounted(
+    told: dict[str, Any], counted: dict[str, Any], seen_by: list[tuple[str, int]]
+) -> dict[str, Any]:
+    cells = [cell for table in counted["tables"].values() for row in table for cell in row.items()]
+    figures = [cell for name, cell in [*counted["totals"].items(), *cells] if name not in _FACTS]
+    words = [
+        f"The report is what the log {told['log']} comes to: {len(figures):,} figures were counted again",
+        f"  from its first {counted['size']:,} entries, and all are the same. {figures.count(None):,} are",
+        "  not printed, as the rule for small counts has it.",
+    ]
+    named = {name for name, _ in seen_by}
+    words += [
+        f"  It names the witness {name}, whose key you did not give."
+        for name in told["witnesses"]
+        if name not in named
+    ]
+    seen = [{"name": name, "time": _utc(when)} for name, when in seen_by]
+    return {
+        "origin": told["log"],
+        "size": counted["size"],
+        "figures": len(figures),
+        "withheld": figures.count(None),
+        "witnesses": seen,
+        "words": words + _view(seen),
+    }
 
 
 def _open(options: argparse.Namespace) -> dict[str, Any]:
@@ -1174,7 +1588,11 @@ def _parser() -> argparse.ArgumentParser:
     mine = commands.add_parser("mine", help="find the entries that concern the holder of a subject's key")
     mine.add_argument("folder")
     mine.add_argument("--subject", required=True, help="the subject's key, 64 hexadecimal digits")
-    for command in (log, receipt, consistency, mine):
+    report = commands.add_parser("report", help="count a report again")
+    report.add_argument("report", help="as countenance report --format json writes it")
+    report.add_argument("--log", required=True, help="the exported log")
+    report.add_argument("--witness", help="verifier keys of the witnesses that the report names")
+    for command in (log, receipt, consistency, mine, report):
         command.add_argument("--key", required=True, help="the log's public key, as you got it")
         command.add_argument("--json", **told)
     opened = commands.add_parser("open", help="compare what an entry seals, a case number say")
@@ -1185,7 +1603,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_COMMANDS = {"log": _log, "receipt": _receipt, "consistency": _consistency, "mine": _mine, "open": _open}
+_COMMANDS = {
+    "log": _log,
+    "receipt": _receipt,
+    "consistency": _consistency,
+    "mine": _mine,
+    "report": _report,
+    "open": _open,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
