@@ -1,20 +1,21 @@
 """A report of a period, read from a home or from a folder that one was exported to, which stay as they are.
 
-What is counted is what was signed: no entry counts before a head vouches for it.
+What is counted is what was signed: no entry counts before a head vouches for it. Where witnesses are named,
+what is counted is what one of them signed too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy.engine import Connection
 
-from countenance.database import entries
+from countenance.database import checkpoints, entries, handovers, witnessed
 from countenance.errors import HomeError, LedgerError
 from countenance.ledger import checkpoint, export, reports
 from countenance.ledger.checkpoint import Checkpoint
@@ -22,17 +23,29 @@ from countenance.ledger.counting import Period
 from countenance.ledger.export import Log
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 from countenance.ledger.reports import Report
+from countenance.ledger.submission import Witness
 from countenance.ledger.verification import Progress, Snapshots, raw
-from countenance.office import reading
-from countenance.publication import log_of, signed_heads
+from countenance.office import public_keys, reading
 from countenance.settings import Settings
 
-__all__ = ["Reported", "Witness", "of_folder", "of_home", "witness"]
+__all__ = ["Asked", "Period", "Reported", "Witness", "of_folder", "of_home"]
 
 CHUNK = 4096
 """Entries read in one snapshot of a home's database; an open one holds back erasure."""
 
-Witness = tuple[str, Ed25519PublicKey]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to count.
+
+    account: whose calls alone, None for all. least: the smallest count to print. witnesses: who outside is
+    known to sign the log's heads.
+    """
+
+    period: Period
+    account: str | None = None
+    least: int = reports.LEAST
+    witnesses: tuple[Witness, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +53,8 @@ class Reported:
     """A report and what it stands on.
 
     log: the log's name. opening: the newest kept head (a signed note) that covers nothing of the period, None
-    where there is none. closing: the one over all that was counted. witnesses: who of those whose keys were
-    given cosigned it.
+    where there is none. closing: the one over all that was counted. witnesses: who of those asked for
+    cosigned that one. later: how many signed entries there are after it, which were not counted.
     """
 
     report: Report
@@ -49,6 +62,7 @@ class Reported:
     opening: str | None
     closing: str
     witnesses: tuple[str, ...]
+    later: int
 
     def as_json(self, *, entries: bool = True) -> dict[str, Any]:
         """What docs/reports.md says. entries: whether with those that prove each count."""
@@ -61,66 +75,76 @@ class Reported:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What to count.
-
-    account: whose calls alone, None for all. least: the smallest count to print. witnesses: whose cosignature
-    would count.
-    """
-
-    period: Period
-    account: str | None = None
-    least: int = reports.LEAST
-    witnesses: tuple[Witness, ...] = ()
-
-
 def of_home(
     settings: Settings, asked: Asked, key: Path | None = None, progress: Progress | None = None
 ) -> Reported:
     """key: a copy of ledger.pub to be believed instead of the home's. Raises LedgerError, HomeError."""
+    log = Log(*public_keys(key or settings.ledger_public_key))
     with reading(settings) as snapshots:
         with snapshots() as connection:
-            log = _log(key) if key else log_of(connection, settings)
-            heads = signed_heads(connection)
-        size = max(heads, default=0)
-        return _reported(log, heads, _stored(snapshots, size), asked, progress)
+            heads = _heads(connection)
+        return _reported(log, heads, lambda size: _stored(snapshots, size), asked, progress)
 
 
 def of_folder(
     folder: Path, asked: Asked, key: Path | None = None, progress: Progress | None = None
 ) -> Reported:
     """key: a copy of log.pub to be believed instead of the folder's. Raises LedgerError, HomeError."""
-    log = _log(key or folder / export.KEYS)
+    log = Log(*public_keys(key or folder / export.KEYS))
     newest = _text(folder / export.CHECKPOINT)
     kept = {int(path.name): _text(path) for path in folder.glob(f"{export.KEPT}/*") if path.name.isdecimal()}
-    size = log.head(newest).size
-    heads = {**{known: note for known, note in kept.items() if known < size}, size: newest}
-    return _reported(log, heads, export.published_entries(folder, size), asked, progress)
-
-
-def witness(line: str) -> Witness:
-    """A witness's name and key, in a C2SP verifier line. Raises LedgerError."""
-    return checkpoint.read_witness_key(line)
+    heads = {**kept, log.head(newest).size: newest}
+    return _reported(log, heads, lambda size: export.published_entries(folder, size), asked, progress)
 
 
 def _reported(
-    log: Log, heads: Mapping[int, str], bodies: Iterable[bytes], asked: Asked, progress: Progress | None
+    log: Log,
+    heads: Mapping[int, str],
+    bodies: Callable[[int], Iterable[bytes]],
+    asked: Asked,
+    progress: Progress | None,
 ) -> Reported:
+    """bodies: reads the first so many entries."""
     if not heads:
         raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
-    signed = {size: log.head(note) for size, note in heads.items()}
-    read = _signed_entries(bodies, signed, progress)
+    size, names = _end(heads, asked.witnesses)
+    signed = {each: log.head(note) for each, note in heads.items() if each <= size}
+    read = _signed_entries(bodies(size), signed, progress)
     found = reports.report(read, asked.period, asked.account, asked.least)
-    before = [size for size in heads if found.first is not None and 0 < size <= found.first]
-    closing = heads[max(heads)]
+    before = [each for each in signed if found.first is not None and 0 < each <= found.first]
     return Reported(
         report=found,
         log=log.origin,
         opening=heads[max(before)] if before else None,
-        closing=closing,
-        witnesses=tuple(name for name, key in asked.witnesses if checkpoint.cosigned(closing, name, key)),
+        closing=heads[size],
+        witnesses=names,
+        later=max(heads) - size,
     )
+
+
+def _end(heads: Mapping[int, str], witnesses: Iterable[Witness]) -> tuple[int, tuple[str, ...]]:
+    """The head to count up to, and the witnesses under it: the newest that one of them signed, or else the
+    newest."""
+    for size in sorted(heads, reverse=True):
+        names = tuple(
+            each.name for each in witnesses if checkpoint.cosignature(heads[size], each.name, each.key)
+        )
+        if names:
+            return size, names
+    return max(heads), ()
+
+
+def _heads(connection: Connection) -> dict[int, str]:
+    """A home's signed heads by size, with every signature there is."""
+    heads: dict[int, str] = {}
+    for table in (checkpoints, handovers, witnessed):
+        if not sa.inspect(connection).has_table(table.name):  # an older home is read as it lies
+            continue
+        for size, note in connection.execute(sa.select(table.c.size, table.c.note)).all():
+            if not isinstance(size, int) or not isinstance(note, str):
+                raise LedgerError(f"the checkpoint stored for size {size} is not text")
+            heads[size] = checkpoint.joined(heads[size], note) if size in heads else note
+    return heads
 
 
 def _signed_entries(
@@ -159,17 +183,6 @@ def _stored(snapshots: Snapshots, size: int) -> Iterator[bytes]:
             if not isinstance(body, bytes):
                 raise LedgerError(f"entry {number} was changed: it is no bytes", number)
             yield body
-
-
-def _log(path: Path) -> Log:
-    """The log's name and keys in a file of verifier lines, oldest first."""
-    try:
-        known = [checkpoint.read_key(line) for line in _text(path).splitlines() if line.strip()]
-    except LedgerError as fault:
-        raise HomeError(f"{path} is not a log's verifier key: {fault}") from fault
-    if len({name for name, _ in known}) != 1:
-        raise HomeError(f"{path} should hold the keys of one log")
-    return Log(known[0][0], tuple(key for _, key in known))
 
 
 def _text(path: Path) -> str:

@@ -11,7 +11,6 @@ import click
 from countenance import reporting
 from countenance import settings as homes
 from countenance.cli import chapters, paper, terminal
-from countenance.ledger.counting import Period
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -45,7 +44,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "witnesses",
     multiple=True,
     metavar="KEY",
-    help="A witness's verifier key: say whether he cosigned the last checkpoint. May be repeated.",
+    help="A witness's verifier key, beside those that settings.toml names: what is counted ends with the "
+    "newest checkpoint that one of them signed. May be repeated.",
 )
 @click.option(
     "--least",
@@ -79,8 +79,13 @@ def report(
         raise click.BadParameter("the last day is before the first", param_hint="--to")
     if law and form == "json":
         raise click.BadParameter("JSON has no headings; leave one of the two out", param_hint="--template")
+    settings = None if folder else homes.load(home)
+    known = (*witnesses, *(settings.witnesses if settings else ()))
     asked = reporting.Asked(
-        Period(first.date(), last.date()), account, least, tuple(map(reporting.witness, witnesses))
+        reporting.Period(first.date(), last.date()),
+        account,
+        least,
+        tuple(map(reporting.Witness.read, known)),
     )
     with terminal.counting("Counting") as progress:
         task = progress.add_task("entries", total=None)
@@ -88,10 +93,14 @@ def report(
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        if folder:
-            found = reporting.of_folder(folder, asked, key, show)
+        if settings:
+            found = reporting.of_home(settings, asked, key, show)
         else:
-            found = reporting.of_home(homes.load(home), asked, key, show)
+            assert folder is not None
+            found = reporting.of_folder(folder, asked, key, show)
+    if found.later:
+        names = ", ".join(found.witnesses)
+        click.echo(f"{found.later} entries since {names} last signed are not counted", err=True)
     text = _written(found.as_json(entries=not without_entries), form, law)
     if out is None:
         click.echo(text, nl=False)
