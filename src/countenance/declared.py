@@ -206,6 +206,25 @@ TAGS: Mapping[str, Tag] = MappingProxyType(
 """Which change of a tag opens something. Whoever owns a collection may always shut more."""
 
 
+ENDED = f"{TAG}ended"
+"""The tag that says since which day (YYYY-MM-DD) a collection's purpose is at an end: retention counts from
+there. To set it, or an earlier day, shuts more; a later day, or none, opens."""
+
+
+def ended(tags: Mapping[str, str]) -> dt.date | None:
+    """The day on which a collection's purpose ended; None where its tags do not say."""
+    return day(tags.get(ENDED, ""))
+
+
+def day(text: str) -> dt.date | None:
+    """A day written as YYYY-MM-DD; None for anything else."""
+    try:
+        found = dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.isoformat() == text else None
+
+
 LONGEST_SHOWN = 64
 """Characters of a word that is none. The longest that is one has 17."""
 
@@ -219,12 +238,20 @@ class Change(NamedTuple):
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Change, ...]:
-    words = (Change(name, tag.holds(before, name), tag.holds(after, name)) for name, tag in TAGS.items())
+    words = [Change(name, tag.holds(before, name), tag.holds(after, name)) for name, tag in TAGS.items()]
+    words.append(Change(ENDED, before.get(ENDED, ""), after.get(ENDED, "")))
     return tuple(change for change in words if change.before != change.after)
 
 
 def widens(changed: Iterable[Change]) -> bool:
-    return any(TAGS[each.tag].opens(each.before, each.after) for each in changed)
+    return any(_opens(change) for change in changed)
+
+
+def _opens(change: Change) -> bool:
+    if change.tag != ENDED:
+        return TAGS[change.tag].opens(change.before, change.after)
+    before, after = day(change.before), day(change.after)
+    return change.before != "" and (before is None or after is None or after > before)
 
 
 class Stated(NamedTuple):

@@ -63,6 +63,7 @@ class Service:
                 keys=self._keys,
                 ledger=ledger,
                 vault=Vault(self._keys),
+                retention=policy.retention,
             )
             self._gate = Gate(
                 self._database, policy, ledger, tools, now, self._presence.name, settings.region

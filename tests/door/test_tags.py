@@ -123,3 +123,19 @@ def test_a_refusal_says_the_same_in_message_header_and_ledger(police: House) -> 
     assert said["missing"] == ["x-countenance-purpose"]
     assert said["advice"] in answer.error.message
     assert said["pack"] == newest(police)["pack"]
+
+
+def test_the_end_of_a_purpose_is_a_day_and_moves_only_forward_for_its_owner(house: House) -> None:
+    """An earlier end shuts more; a later one, or none, would keep faces longer, and takes the policy owner."""
+    house.call("CreateCollection", CollectionId="people").result()
+    arn = f"arn:aws:rekognition:us-east-1:{house.caller.account}:collection/people"
+
+    def end(day: str) -> int:
+        return house.call("TagResource", ResourceArn=arn, Tags={"countenance:ended": day}).status
+
+    assert [end(day) for day in ("soon", "2026-11-31", "20261122", "")] == [400] * 4
+    assert [end(day) for day in ("2026-11-22", "2026-11-01", "2026-11-02")] == [200, 200, 400]
+    assert house.entries()[-2]["tags"] == [["countenance:ended", "2026-11-01", "2026-11-02"]]
+    assert house.call("UntagResource", ResourceArn=arn, TagKeys=["countenance:ended"]).status == 400
+    owner = dataclasses.replace(house.caller, policy_owner=True)
+    assert house.call("UntagResource", owner, ResourceArn=arn, TagKeys=["countenance:ended"]).status == 200

@@ -16,8 +16,9 @@ from countenance.operations.catalogue import SERVED
 from countenance.policy import BASE, Policy, cases, pack
 from countenance.policy.atlas import Answer, Atlas, Barrier
 from countenance.policy.pack import Pack
+from countenance.policy.retention import Limit, Since, What
 from countenance.policy.rule import Rule
-from countenance.types import Action
+from countenance.types import Action, OrganisationKind
 
 day_option = click.option("--date", "day", type=terminal.DAY, help="On which day; today if none is given.")
 
@@ -69,7 +70,10 @@ def show(name: str, as_json: bool) -> None:
     """Show one PACK, by name or folder: its card, and each rule with its words, source and dates."""
     (chosen,) = (each for each in _policy([BASE, name]).packs if packs.is_named(each, [name]))
     if as_json:
-        terminal.print_json({**_card(chosen), "rules": [_rule(rule) for rule in chosen.rules]})
+        limits = [_limit(limit) for limit in chosen.limits]
+        terminal.print_json(
+            {**_card(chosen), "rules": [_rule(rule) for rule in chosen.rules], "retention": limits}
+        )
         return
     about = chosen.about
     until = f" until {about.in_force_until}" if about.in_force_until else ""
@@ -91,6 +95,12 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"  words   {rule.quote}")
         click.echo(f"  source  {rule.source}")
         click.echo(f"  turns   {rule.advice}")
+    for limit in chosen.limits:
+        click.echo(f"\n{limit.id}  {_kept(limit)}, {_dates(limit)}")
+        click.echo(f"  words   {limit.quote}")
+        click.echo(f"  source  {limit.source}")
+        if len(limit.kinds) < len(OrganisationKind):
+            click.echo(f"  binds   {', '.join(sorted(limit.kinds))}")
 
 
 @policy.command()
@@ -103,12 +113,19 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
         loaded = Policy.load(packs.paths([BASE, name]))
         (chosen,) = (each for each in loaded.packs if packs.is_named(each, [name]))
         count = len(cases.read(chosen))
-        found.append({"pack": chosen.name, "rules": len(chosen.rules), "cases": count})
+        found.append(
+            {
+                "pack": chosen.name,
+                "rules": len(chosen.rules),
+                "cases": count,
+                "retention": len(chosen.limits),
+            }
+        )
     every = _policy([BASE, *(names or pack.shipped())])
     if as_json:
         terminal.print_json({"ok": True, "digest": every.digest, "packs": found})
         return
-    terminal.print_table(("pack", "rules>", "cases>"), [list(each.values()) for each in found])
+    terminal.print_table(("pack", "rules>", "cases>", "retention>"), [list(each.values()) for each in found])
     ran = sum(len(cases.read(each)) for each in every.packs)
     click.echo(
         f"All fit the schema and each other: {len(every.rules)} rules, {ran} cases that come out as told."
@@ -357,7 +374,36 @@ def _actions_of(rule: Rule) -> str:
     return ", ".join(sorted(rule.actions)) or "everything"
 
 
-def _dates(rule: Rule) -> str:
+def _limit(limit: Limit) -> dict[str, Any]:
+    days = {"at_most": limit.at_most, "at_least": limit.at_least}
+    return {
+        "id": limit.id,
+        "what": limit.what.value,
+        **{name: value for name, value in days.items() if value is not None},
+        "counted_from": limit.counted_from.value,
+        "kinds": sorted(limit.kinds),
+        "effective": limit.effective,
+        "until": limit.until,
+        "source": limit.source,
+        "quote": limit.quote,
+        "prevails": sorted(limit.prevails),
+    }
+
+
+def _kept(limit: Limit) -> str:
+    what = {What.TEMPLATES: "templates", What.PRIVATE: "what calls said in private"}[limit.what]
+    since = {
+        Since.ENROLLED: "enrolment",
+        Since.ENDED: "the end of the collection's purpose",
+        Since.WRITTEN: "it was written",
+    }[limit.counted_from]
+    if limit.at_most is not None:
+        return f"destroys {what} {limit.at_most} days after {since}"
+    over = f", whatever {' or '.join(sorted(limit.prevails))} asks" if limit.prevails else ""
+    return f"keeps {what} {limit.at_least} days after {since}{over}"
+
+
+def _dates(rule: Rule | Limit) -> str:
     since = f"since {rule.effective}" if rule.effective else "always"
     return f"{since}{f' until {rule.until}' if rule.until else ''}"
 

@@ -21,6 +21,7 @@ from countenance.declared import NOTHING, Declared
 from countenance.galleries import Galleries
 from countenance.keys import Keys
 from countenance.ledger import SILENCE, Ledger, Told, Vault
+from countenance.policy import Retention
 from countenance.types import EMPTY, Action, Attribute, Caller, Gallery
 from countenance.vision import Vision
 
@@ -41,6 +42,7 @@ class Tools:
     keys: Keys
     ledger: Ledger
     vault: Vault
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,9 +12,11 @@ from countenance.database import Traces, together
 from countenance.errors import InvalidParameter
 from countenance.galleries import store
 from countenance.ledger import Told, erasure
+from countenance.ledger.erasure import Private
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always
 from countenance.operations.galleries import present
-from countenance.types import EMPTY, Action, Gallery
+from countenance.policy.retention import Kept
+from countenance.types import EMPTY, Action, Gallery, OrganisationKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,10 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
             private = known + erasure.concerning(connection, person.subjects, account, since=size)
         else:
             private = erasure.concerning(connection, person.subjects, account)
-        decisions = [each.decision for each in private]
+        kept = {each.decision: until for each in private if (until := _kept(tools, call, each))}
+        decisions = [each.decision for each in private if each.decision not in kept]
+        for decision, until in kept.items():
+            erasure.condemn(connection, decision, until.until, until.rule)
         traces = [store.traces(connection, *faces) for faces in person.faces]
         traces.append(Traces((*person.subjects, *erasure.traces(connection, decisions))))
         answer: list[Mapping[str, str]] = []
@@ -56,9 +62,22 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
             answer += [{"CollectionId": gallery.collection_id, "FaceId": face_id} for face_id in gone]
         touched.extend(gallery for gallery, _ in person.faces)
         shredded = tools.vault.shred(connection, decisions)
+        last = max(kept.values(), key=lambda each: each.until, default=None)
         return Done(
-            {"ErasedFaces": answer, "ShreddedRecords": shredded, "KeptRecords": 0},
-            Told(subjects=person.subjects, removed=len(answer), further={"shredded": shredded}),
+            {
+                "ErasedFaces": answer,
+                "ShreddedRecords": shredded,
+                "KeptRecords": len(kept),
+                **({"KeptBy": last.rule, "KeptUntil": _day(last)} if last else {}),
+            },
+            Told(
+                subjects=person.subjects,
+                removed=len(answer),
+                further={
+                    **({"shredded": shredded} if shredded else {}),
+                    **({"kept": len(kept), "kept_by": last.rule, "kept_until": _day(last)} if last else {}),
+                },
+            ),
             traces=together(traces),
         )
 
@@ -85,6 +104,17 @@ def _named(connection: Connection, call: Call) -> _Person:
         faces.append((gallery, face_ids))
         subjects += store.subjects(connection, gallery, face_ids)
     return _Person(tuple(faces), tuple(dict.fromkeys(subjects)))
+
+
+def _kept(tools: Tools, call: Call, private: Private) -> Kept | None:
+    """Whether a rule keeps a record though its subject is erased: one that binds its caller there."""
+    kind = OrganisationKind(private.kind)
+    return tools.retention.kept(kind, private.place, private.written, call.now)
+
+
+def _day(kept: Kept) -> str:
+    """The first day on which nothing is kept any more."""
+    return (kept.until + dt.timedelta(1)).date().isoformat()
 
 
 def _private(request: Request) -> Mapping[str, str]:

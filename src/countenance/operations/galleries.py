@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from countenance.declared import TAG, TAGS, changes
+from countenance.declared import ENDED, TAG, TAGS, changes, day
 from countenance.errors import (
     InvalidParameter,
     ResourceAlreadyExists,
@@ -144,8 +144,12 @@ def _check_tags(tools: Tools, tagged: Mapping[str, str]) -> None:
     """Raises InvalidParameter for a name that begins as ours do and is none, or a word that is none."""
     known = {name: sorted(tag.words) for name, tag in TAGS.items()} | {SUBJECTS: tools.vision.populations}
     for name, value in tagged.items():
-        if name.startswith(TAG) and name not in known:
-            raise InvalidParameter(detail=f"there is no tag {name[:128]}; known are {', '.join(known)}")
+        if name.startswith(TAG) and name not in {*known, ENDED}:
+            raise InvalidParameter(
+                detail=f"there is no tag {name[:128]}; known are {', '.join((*known, ENDED))}"
+            )
+        if name == ENDED and day(value) is None:
+            raise InvalidParameter(detail=f"the tag {name} must be a day such as 2026-11-22")
         if name in known and value not in known[name]:
             raise InvalidParameter(detail=f"the tag {name} must be one of {', '.join(known[name])}")
 

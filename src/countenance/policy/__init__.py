@@ -40,6 +40,7 @@ from countenance.policy.facts import (
 )
 from countenance.policy.pack import Pack
 from countenance.policy.remedy import Remedies
+from countenance.policy.retention import Retention
 from countenance.policy.rule import CLOSED, Rule
 from countenance.types import Action, Caller, Decision, Refusal
 
@@ -53,6 +54,7 @@ __all__ = [
     "Pack",
     "Policy",
     "Question",
+    "Retention",
     "Rule",
     "defaults",
     "question",
@@ -131,6 +133,11 @@ class Policy:
         """The same without running the packs' tests: to look at, not to decide by. Raises PolicyError."""
         schema = packs_on_disk.read_schema()
         return cls([packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs], schema)
+
+    @property
+    def retention(self) -> Retention:
+        """How long templates and private records may be kept, and must be."""
+        return Retention((limit for pack in self.packs for limit in pack.limits), self.within)
 
     @property
     def purposes(self) -> frozenset[str]:

@@ -4,6 +4,7 @@
     rules.cedar     the rules; each carries @id @source @quote @advice @effective, and @until where it ends
     entities.json   places, purposes, offences and groups, in Cedar's own entity format
     tests.toml      calls, and which rules decide them
+    retention.toml  how long templates and private records may be kept, where the pack says so (`retention`)
 
 Everything is checked when it is read: a pack that is wrong anywhere is not loaded at all.
 """
@@ -24,7 +25,9 @@ from typing import Any
 import cedarpy
 
 from countenance.errors import PolicyError
+from countenance.policy import retention
 from countenance.policy import rule as rules_as_written
+from countenance.policy.retention import Limit
 from countenance.policy.rule import CLOSED, Rule, Word, kind_of
 
 HERE = Path(__file__).parent
@@ -74,7 +77,8 @@ class About:
 class Pack:
     """A pack that parsed and fits the schema by itself.
 
-    words: those it defines, each with those it lies in. digests: SHA-256 (hex) of each file in force.
+    words: those it defines, each with those it lies in. digests: SHA-256 (hex) of each file in force. limits:
+    how long what is kept.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Pack:
     entities: tuple[dict[str, Any], ...]
     words: Mapping[Word, frozenset[Word]]
     digests: tuple[tuple[str, str], ...]
+    limits: tuple[Limit, ...] = ()
 
 
 def folder_of(name: str | Path) -> Path:
@@ -129,7 +134,12 @@ def read(folder: Path, schema: cedarpy.Schema) -> Pack:
             )
             for entity in entities
         },
-        digests=tuple((name, _digest(folder / name)) for name in ("rules.cedar", "entities.json")),
+        digests=tuple(
+            (name, _digest(folder / name))
+            for name in ("rules.cedar", "entities.json", retention.FILE)
+            if name != retention.FILE or (folder / name).exists()
+        ),
+        limits=_limits(folder / retention.FILE, about),
     )
 
 
@@ -163,6 +173,15 @@ def _line(path: Path, name: str, kind: str, value: object) -> Any:
     if not fits:
         raise PolicyError(f"{path}: {name} must be {wanted}, not {value!r}")
     return tuple(value) if isinstance(value, list) else value
+
+
+def _limits(path: Path, about: About) -> tuple[Limit, ...]:
+    if not path.exists():
+        return ()
+    try:
+        return retention.read(read_toml(path), about.place, about.in_force_from)
+    except ValueError as fault:
+        raise PolicyError(f"{path}: {fault}") from fault
 
 
 def _unfit(rule: Rule, about: About) -> str:
@@ -205,6 +224,12 @@ def check_together(packs: Sequence[Pack]) -> None:
                     f"{pack.folder / 'rules.cedar'}: @id {rule.id} is already in pack {rules[rule.id]}"
                 )
             rules[rule.id] = pack.name
+        for limit in pack.limits:
+            if limit.id in rules:
+                raise PolicyError(
+                    f"{pack.folder / retention.FILE}: id {limit.id} is already in pack {rules[limit.id]}"
+                )
+            rules[limit.id] = pack.name
         for word in pack.words:
             if word in known:
                 raise PolicyError(f"{pack.folder / 'entities.json'}: {word} is already in pack {known[word]}")
@@ -239,7 +264,7 @@ def _spoken(pack: Pack) -> list[tuple[str, Word]]:
 
 
 def digest(packs: Sequence[Pack]) -> str:
-    """SHA-256 (hex) over every rule, entity and schema byte in force, in no order that loading decides.
+    """SHA-256 (hex) over every rule, entity, limit and schema byte in force, in no order loading decides.
 
     It is the digest of what `sha256sum` prints for the files, sorted by name.
     """
