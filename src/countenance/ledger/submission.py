@@ -78,7 +78,7 @@ class Witness:
     @classmethod
     def read(cls, line: str) -> Witness:
         """A witness as a line "URL verifier-key", or its verifier key alone. Raises LedgerError."""
-        *url, key = line.split()
+        *url, key = line.split() or [""]
         if len(url) > 1 or any(not each.startswith(("http://", "https://")) for each in url):
             raise LedgerError(f'a witness is written as "https://... verifier-key", not {line!r}')
         return cls(*checkpoint.read_witness_key(key), url[0].rstrip("/") if url else "")
