@@ -368,6 +368,7 @@ class Database:
         self._writer = _engine(self.url, "BEGIN IMMEDIATE", _PRAGMAS, size=1)
         self._journals: list[Journal] = []
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._held: Connection | None = None  # the writer thread's
         self._closed = False
         with _translated(), _marked(), self._writer.begin() as connection:
             _migrate(connection)
@@ -462,6 +463,7 @@ class Database:
             began = time.perf_counter()
             self._commit(batch)
             took = time.perf_counter() - began
+        self._let_go()
 
     def _gather(self, first: _Job, before: int, patience: float) -> list[_Job]:
         """What waits, up to BATCH; until `patience` also what is late of as many as there were before."""
@@ -483,7 +485,7 @@ class Database:
         results: list[tuple[_Job, Any]] = []
         failures: list[tuple[_Job, Exception]] = []
         try:
-            with _translated(), _marked(), self._writer.begin() as connection:
+            with _translated(), _marked(), self._begun() as connection:
                 for journal in self._journals:
                     journal.begin(connection)
                 for job in batch:
@@ -495,6 +497,7 @@ class Database:
                 for journal in self._journals:
                     journal.seal(connection)
         except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
+            self._let_go()
             for job in batch:
                 job.done.set_exception(fault)
             return
@@ -502,6 +505,21 @@ class Database:
             job.done.set_exception(_storage(error))
         for job, result in results:
             job.done.set_result(result)
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        """A write transaction, on a connection that is kept for the next: a pool's ways cost more than a
+        commit."""
+        if self._held is None:
+            self._held = self._writer.connect()
+        with self._held.begin():
+            yield self._held
+
+    def _let_go(self) -> None:
+        """After a failure the next transaction gets a connection of which nothing is known."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
 
     def _alone(self, connection: Connection, job: _Job) -> Any:
         """A job's result, from work that can be undone by itself."""
@@ -541,7 +559,7 @@ def _engine(url: sa.URL, begin: str, pragmas: Sequence[str], size: int) -> sa.En
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver(connection).execute(begin)
 
     return engine
 

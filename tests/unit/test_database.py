@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from countenance.database import (
     VERSION,
     Database,
+    driver,
     home,
     organisations,
     schema,
@@ -113,10 +114,7 @@ def test_a_statement_the_database_refuses_is_a_storage_error(database: Database)
 def test_a_full_disk_is_an_error_and_loses_nothing(database: Database) -> None:
     """SQLite's own page limit: the file may not grow any further."""
     database.write(lambda connection: connection.execute(organisation("1")))
-    with database._writer.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        raw.execute("PRAGMA max_page_count=1")  # as small as it is now
+    database.write(lambda connection: driver(connection).execute("PRAGMA max_page_count=1"))  # as small as it is now
     fill = functools.partial(write_accounts, database, 2000)
     with pytest.raises(StorageError, match="full"):
         fill()
@@ -127,10 +125,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(database: Database) -> None:
 
 def test_a_locked_database_is_an_error_to_the_caller(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/house.db")
-    with database._writer.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        raw.execute("PRAGMA busy_timeout=50")
+    database.write(lambda connection: driver(connection).execute("PRAGMA busy_timeout=50"))
     intruder = sa.create_engine(f"sqlite:///{tmp_path}/house.db")
     with intruder.connect() as other:
         other.exec_driver_sql("BEGIN EXCLUSIVE")
