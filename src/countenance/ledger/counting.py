@@ -153,32 +153,40 @@ class Reading:
         reviewed = self._calls.get(entry.get("review", -1))
         if reviewed and entry.get("candidate") in reviewed.people:
             reviewed.people[entry["candidate"]] = entry["verdict"], self.size
-        if "collection" in decision and self._ours(decision):
+        if self._ours(decision):
             self._keep(entry, decision)
 
     def _governed(self, entry: Entry) -> None:
         if self._ours(entry):
             if self._period.holds(entry):
                 self.changes.setdefault(entry["act"], []).append(self.size)
-            if "collection" in entry:
-                self._keep(entry, entry)
+            self._keep(entry, entry)
 
     def _keep(self, entry: Entry, cause: Entry) -> None:
-        """Follow a collection's faces and its tag, up to the period's last day. cause: what names it."""
-        name, operation = named(cause), cause.get("operation")
+        """Follow collections' faces and tags, up to the period's last day. cause: what names the collection,
+        where the entry itself does not say from which ones it removed."""
         if day(entry) > self._period.last.isoformat():
             return
+        for collection, removed in entry.get("removed_from", ()):
+            self._grow(f"{cause['account']}/{collection}", -removed)
+        if "removed_from" in entry or "collection" not in cause:
+            return
+        name, operation = named(cause), cause.get("operation")
         if operation == "DeleteCollection":
             self.collections.pop(name, None)
             return
-        grown = entry.get("enrolled", 0) - entry.get("removed", 0)
         word = next((after for tag, _, after in cause.get("tags", ()) if tag == NEVER_SUSPECTS), None)
+        grown = entry.get("enrolled", 0) - entry.get("removed", 0)
         if grown or word or operation == "CreateCollection":
-            collection = self.collections.setdefault(name, Collection())
-            collection.faces += grown
-            collection.proof.append(self.size)
+            collection = self._grow(name, grown)
             if word:
                 collection.never_suspects = word == "true"
+
+    def _grow(self, name: str, by: int) -> Collection:
+        collection = self.collections.setdefault(name, Collection())
+        collection.faces += by
+        collection.proof.append(self.size)
+        return collection
 
 
 def named(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from countenance.database import Traces, together
 from countenance.errors import InvalidParameter
 from countenance.galleries import store
 from countenance.ledger import Told, erasure
+from countenance.ledger.entry import Value
 from countenance.ledger.erasure import Private
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always
 from countenance.operations.galleries import present
@@ -57,8 +58,10 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
         traces = [store.traces(connection, *faces) for faces in person.faces]
         traces.append(Traces((*person.subjects, *erasure.traces(connection, decisions))))
         answer: list[Mapping[str, str]] = []
+        removed: list[Value] = []
         for gallery, face_ids in person.faces:
             gone = store.forget(connection, gallery, face_ids)
+            removed.append([gallery.collection_id, len(gone)])
             answer += [{"CollectionId": gallery.collection_id, "FaceId": face_id} for face_id in gone]
         touched.extend(gallery for gallery, _ in person.faces)
         shredded = tools.vault.shred(connection, decisions)
@@ -74,6 +77,7 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
                 subjects=person.subjects,
                 removed=len(answer),
                 further={
+                    **({} if "CollectionId" in request else {"removed_from": removed}),
                     **({"shredded": shredded} if shredded else {}),
                     **({"kept": len(kept), "kept_by": last.rule, "kept_until": _day(last)} if last else {}),
                 },

@@ -343,3 +343,16 @@ def test_whether_a_search_was_live_and_named_a_case_and_an_authority() -> None:
     assert rows(found, "searches_by_realtime", "searches") == {"false": 2, "true": 1}
     assert rows(found, "searches_by_authorisation", "searches") == {"stated": 1, "unstated": 2}
     assert rows(found, "searches_by_case", "searches") == {"stated": 1, "unstated": 2}
+
+
+def test_an_erased_person_is_gone_from_each_collection_that_is_told() -> None:
+    log = Log()
+    enrolled = [log.enrol(5, collection=name) for name in ("album", "drivers")]
+    erased = log.decide("EraseSubject")
+    del log.entries[erased]["collection"]
+    gone = log.end(erased, removed=3, removed_from=[["album", 1], ["drivers", 2]])
+    cells = {name: row["faces"] for name, row in log.report().tables["faces_by_collection"].rows.items()}
+    assert cells == {
+        "111111111111/album": Cell(4, (enrolled[0], gone)),
+        "111111111111/drivers": Cell(3, (enrolled[1], gone)),
+    }

@@ -1080,8 +1080,13 @@ class Recount:
             self._follow(number, entry, entry)
 
     def _follow(self, number: int, entry: dict[str, Any], cause: dict[str, Any]) -> None:
-        """What becomes of the collection that `cause` names, up to the period's end."""
-        if "collection" not in cause or entry["time"][:10] > self.last:
+        """What becomes of the collection that `cause` names, or of those that the entry removed from, up to
+        the period's end."""
+        if entry["time"][:10] > self.last:
+            return
+        for name, removed in entry.get("removed_from", ()):
+            self._grow(f"{cause['account']}/{name}", -removed, number)
+        if "removed_from" in entry or "collection" not in cause:
             return
         if cause.get("operation") == "DeleteCollection":
             self.collections.pop(_named(cause), None)
@@ -1090,12 +1095,16 @@ class Recount:
         said = [after for tag, _, after in cause.get("tags", ()) if tag == _NEVER_SUSPECTS][:1]
         word = said[0] if said else ""
         if more or word or cause.get("operation") == "CreateCollection":
-            fresh: dict[str, Any] = {"faces": 0, "never_suspects": "false", "proof": []}
-            collection = self.collections.setdefault(_named(cause), fresh)
-            collection["faces"] += more
-            collection["proof"].append(number)
+            collection = self._grow(_named(cause), more, number)
             if word:
                 collection["never_suspects"] = "true" if word == "true" else "false"
+
+    def _grow(self, name: str, more: int, number: int) -> dict[str, Any]:
+        fresh: dict[str, Any] = {"faces": 0, "never_suspects": "false", "proof": []}
+        collection = self.collections.setdefault(name, fresh)
+        collection["faces"] += more
+        collection["proof"].append(number)
+        return collection
 
     def _add(self, measures: dict[str, list[int]], rows: Rows, count: int = 1) -> None:
         atom = self._atoms.setdefault((frozenset(measures), rows), Atom(list(measures)))
