@@ -108,6 +108,7 @@ faces = sa.Table(
     sa.UniqueConstraint("collection", "image_id", "external_image_id", "box"),
     sa.Index("faces_by_change", "collection", "change"),
     sa.Index("faces_by_external", "collection", "external_image_id"),
+    sa.Index("faces_by_enrolled", "collection", "enrolled"),
     sqlite_autoincrement=True,
 )
 
@@ -218,6 +219,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE faces ADD COLUMN subject BLOB NOT NULL DEFAULT ''",
         "ALTER TABLE faces ADD COLUMN enrolled FLOAT NOT NULL DEFAULT 0",
         "CREATE INDEX faces_by_external ON faces (collection, external_image_id)",
+        "CREATE INDEX faces_by_enrolled ON faces (collection, enrolled)",
         # One key for all faces of one ExternalImageId, else one a face; enrolled counts from now on.
         "UPDATE faces SET subject = randomblob(32), enrolled = unixepoch()",
         "UPDATE faces SET subject = (SELECT first.subject FROM faces AS first"

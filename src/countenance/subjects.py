@@ -6,7 +6,7 @@ No network operation gives a key away. Nothing here changes anything.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +36,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Concerned:
-    """A call that concerned a person: its two entries as they are written."""
+    """What concerned a person, as it is written: the entry that names him, and the decision before it where
+    it is a call's outcome. The other kind is govern: a rule of retention."""
 
-    decision: dict[str, Any]
-    outcome: dict[str, Any]
+    decision: dict[str, Any] | None
+    entry: dict[str, Any]
 
 
 def keys(
@@ -67,7 +68,7 @@ def keys(
 
 
 def own(settings: Settings, key: bytes, progress: Progress | None = None) -> Iterator[Concerned]:
-    """The calls that concerned the holder of a key, in the ledger's order.
+    """What concerned the holder of a key, in the ledger's order: calls, reviews of them, retention.
 
     progress: told how many entries were looked at, of how many. Raises LedgerError where an entry does not
     hash to its leaf.
@@ -78,13 +79,22 @@ def own(settings: Settings, key: bytes, progress: Progress | None = None) -> Ite
         for seq, body in _bodies(snapshots):
             if progress:
                 progress(seq + 1, size)
-            if b'"subjects"' not in body:
+            if b'"subjects"' not in body and b'"candidate"' not in body:
                 continue
-            outcome = json.loads(body)
-            decision, tags = outcome.get("decision"), outcome.get("subjects", ())
-            if outcome.get("kind") == "outcome" and subject_tag(key, decision) in tags:
-                with snapshots() as connection:
-                    yield Concerned(verification.read(connection, decision), outcome)
+            entry = json.loads(body)
+            decision = entry.get("decision")
+            if not _names(entry, key, seq if decision is None else decision):
+                continue
+            with snapshots() as connection:
+                before = None if decision is None else verification.read(connection, decision)
+            yield Concerned(before, entry)
+
+
+def _names(entry: Mapping[str, Any], key: bytes, number: int) -> bool:
+    """Whether an entry of call `number` names the holder of a key, or judges him in the call it reviews."""
+    if subject_tag(key, number) in entry.get("subjects", ()):
+        return True
+    return "candidate" in entry and entry["candidate"] == subject_tag(key, entry.get("review", -1))
 
 
 def _bodies(snapshots: Snapshots) -> Iterator[tuple[int, bytes]]:

@@ -59,10 +59,12 @@ class House:
         folder: Path,
         kind: OrganisationKind = OrganisationKind.BUSINESS,
         purpose: str | None = None,
+        place: str = "US-CA",
+        packs: tuple[str, ...] = ("base",),
     ) -> None:
         if purpose is None and kind is not OrganisationKind.POLICE:
             purpose = "general"
-        self.key = office.found(Settings(home=folder), "a house", kind, "US-CA", purpose)
+        self.key = office.found(Settings(home=folder, packs=packs), "a house", kind, place, purpose)
         self.settings = settings.load(folder)
         self.open()
 

@@ -112,7 +112,7 @@ def key_of(home: Path, collection: str, face_id: str | None, external: str | Non
 @click.option("--subject", "key", metavar="HEX", required=True, help="The key: 64 hexadecimal digits.")
 @terminal.json_option
 def entries(home: Path, key: str, as_json: bool) -> None:
-    """List the calls that concerned the holder of a key: what was asked, why, and how it ended."""
+    """List what concerned the holder of a key: what was asked, why, and how it ended."""
     try:
         secret = bytes.fromhex(key)
     except ValueError:
@@ -129,18 +129,21 @@ def entries(home: Path, key: str, as_json: bool) -> None:
             )
         )
     if as_json:
-        terminal.print_json([{"decision": each.decision, "outcome": each.outcome} for each in found])
+        terminal.print_json([{"decision": each.decision, each.entry["kind"]: each.entry} for each in found])
         return
     if not found:
-        click.echo("No call in this ledger concerned the holder of this key.")
+        click.echo("Nothing in this ledger concerned the holder of this key.")
         return
     terminal.print_table(
-        ("entry>", "when", "operation", "by", "purpose", "collection", "ended"), map(_row, found)
+        ("entry>", "when", "operation", "by", "purpose or rule", "collection", "ended"), map(_row, found)
     )
 
 
 def _row(one: Concerned) -> tuple[object, ...]:
-    said = one.decision
+    if (said := one.decision) is None:
+        entry = one.entry
+        where = (entry["rule"], entry.get("collection", ""), f"{entry.get('removed', 0)} removed")
+        return (entry["seq"], entry["time"], "retention", f"account {entry['account']}", *where)
     return (
         said["seq"],
         said["time"],
@@ -148,7 +151,7 @@ def _row(one: Concerned) -> tuple[object, ...]:
         f"{said['organisation_kind']} {said['account']}",
         said.get("purpose", ""),
         said.get("collection", ""),
-        one.outcome["result"],
+        one.entry["result"],
     )
 
 

@@ -18,6 +18,7 @@ from countenance.server import Running
 from countenance.service import Service
 from countenance.settings import Settings
 from countenance.vision import zoo
+from countenance.worker import Worker, duties
 
 LOG = logging.getLogger("countenance")
 
@@ -112,13 +113,15 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
-    built = Service(settings)
+    built, worker = Service(settings), Worker(duties(settings))
     try:
         running = Running(built, host, port, certificate=tls_cert, private_key=tls_key)
         for wanted in (signal.SIGTERM, signal.SIGINT):  # uvicorn repeats the signal it ended by
             signal.signal(wanted, lambda *_: running.stop())
+        worker.start()
         running.serve_here(lambda: click.echo(f"Countenance answers at {running.url} for {home}"))
     finally:
+        worker.stop()
         built.close()
     LOG.info("stopped; every call that was begun is finished")
 

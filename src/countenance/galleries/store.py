@@ -55,6 +55,12 @@ def page(connection: Connection, account: str, after: int, limit: int) -> list[G
     return [_gallery(row, {}) for row in rows]
 
 
+def all_of(connection: Connection, account: str) -> list[Gallery]:
+    """An account's galleries, with their tags."""
+    query = sa.select(collections).where(collections.c.account == account).order_by(collections.c.number)
+    return [_gallery(row, labels(connection, row.number)) for row in connection.execute(query).all()]
+
+
 def delete(connection: Connection, gallery: Gallery) -> None:
     """The gallery and, with it, every template, tag and removal."""
     for table in (renewals, faces, removals, tags):
@@ -206,6 +212,14 @@ def of_person(
     ):
         found.setdefault(row.collection_id, []).append(row.face_id)
     return found
+
+
+def enrolled_by(connection: Connection, gallery: Gallery, before: dt.datetime, limit: int) -> list[str]:
+    """The FaceIds that were enrolled until then, the first first."""
+    query = sa.select(faces.c.face_id).where(
+        faces.c.collection == gallery.number, faces.c.enrolled <= before.timestamp()
+    )
+    return list(connection.execute(query.order_by(faces.c.enrolled).limit(limit)).scalars())
 
 
 MANY, FEW = 1000, 20

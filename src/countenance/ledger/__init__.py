@@ -8,6 +8,7 @@ database without the key is never signed. `verification` reads it all back.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from countenance.ledger.entry import (
     Told,
     canonical,
     decision_entry,
+    expire_entry,
     govern_entry,
     outcome_entry,
     packs_entry,
@@ -56,6 +58,7 @@ __all__ = [
     "Verified",
     "Written",
     "decision_entry",
+    "expire_entry",
     "govern_entry",
     "outcome_entry",
     "packs_entry",
@@ -223,11 +226,15 @@ class Ledger:
         return Proven(note, tuple(proofs))
 
     def _covering(self, connection: Connection, size: int) -> tuple[str, Checkpoint]:
-        for statement in (_WITNESSED, _NEWEST_NOTE):
-            for (note,) in statement.run(connection):
+        for (note,) in _WITNESSED.run(connection):
+            with contextlib.suppress(LedgerError):  # after a change of keys it may be the old one's
                 head = checkpoint.verify(note, self.origin, self.public_key)
                 if head.size >= size:
                     return note, head
+        for (note,) in _NEWEST_NOTE.run(connection):
+            head = checkpoint.verify(note, self.origin, self.public_key)
+            if head.size >= size:
+                return note, head
         raise LedgerError(f"no checkpoint covers entry {size - 1}{_ADVICE}")
 
     def outcomes(self, connection: Connection, decisions: Collection[int]) -> dict[int, int | None]:

@@ -287,6 +287,44 @@ def settings_entry(*, now: dt.datetime, settings: Mapping[str, Value], before: M
     }
 
 
+def expire_entry(  # noqa: PLR0913 - each is one line of the entry
+    *,
+    now: dt.datetime,
+    rule: str,
+    account: str,
+    collection: str | None = None,
+    removed: int | None = None,
+    subjects: Sequence[str] = (),
+    shredded: int | None = None,
+    kept: int | None = None,
+    kept_by: str | None = None,
+    kept_until: str | None = None,
+) -> Entry:
+    """A rule of retention destroyed something of an organisation's, or another kept it from that.
+
+    removed: templates of a collection; subjects: tags made with this entry's own number. shredded, kept:
+    private records. What is None or empty is left out.
+    """
+    entry: Entry = {
+        "v": VERSION,
+        "kind": "govern",
+        "time": timestamp(now),
+        "act": Act.EXPIRE.value,
+        "rule": rule,
+        "account": account,
+    }
+    told: dict[str, Value | None] = {
+        "collection": collection,
+        "removed": removed,
+        "subjects": list(subjects) or None,
+        "shredded": shredded,
+        "kept": kept,
+        "kept_by": kept_by,
+        "kept_until": kept_until,
+    }
+    return entry | {name: value for name, value in told.items() if value is not None}
+
+
 def rotate_entry(*, now: dt.datetime, key: str, before: str) -> Entry:
     """Another key signs the log's heads from here on: verifier keys of both (C2SP signed-note)."""
     return {

@@ -79,6 +79,15 @@ def records(connection: Connection, decisions: Sequence[int]) -> list[Private]:
     return sorted(found, key=lambda private: private.decision)
 
 
+def waiting(connection: Connection, after: int, limit: int) -> list[Private]:
+    """The private records past one in order, but those that are condemned already."""
+    query = sa.select(vault.c.decision).where(
+        vault.c.decision > after, vault.c.decision.not_in(sa.select(condemned.c.decision))
+    )
+    decisions = connection.execute(query.order_by(vault.c.decision).limit(limit)).scalars().all()
+    return records(connection, decisions)
+
+
 def traces(connection: Connection, decisions: Sequence[int]) -> list[bytes]:
     """What must be left nowhere once the records of these decisions are shredded."""
     found: list[bytes] = []

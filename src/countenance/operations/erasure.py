@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,7 +70,7 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
                 "ErasedFaces": answer,
                 "ShreddedRecords": shredded,
                 "KeptRecords": len(kept),
-                **({"KeptBy": last.rule, "KeptUntil": _day(last)} if last else {}),
+                **({"KeptBy": last.rule, "KeptUntil": last.day.isoformat()} if last else {}),
             },
             Told(
                 subjects=person.subjects,
@@ -79,7 +78,11 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
                 further={
                     **({} if "CollectionId" in request else {"removed_from": removed}),
                     **({"shredded": shredded} if shredded else {}),
-                    **({"kept": len(kept), "kept_by": last.rule, "kept_until": _day(last)} if last else {}),
+                    **(
+                        {"kept": len(kept), "kept_by": last.rule, "kept_until": last.day.isoformat()}
+                        if last
+                        else {}
+                    ),
                 },
             ),
             traces=together(traces),
@@ -114,11 +117,6 @@ def _kept(tools: Tools, call: Call, private: Private) -> Kept | None:
     """Whether a rule keeps a record though its subject is erased: one that binds its caller there."""
     kind = OrganisationKind(private.kind)
     return tools.retention.kept(kind, private.place, private.written, call.now)
-
-
-def _day(kept: Kept) -> str:
-    """The first day on which nothing is kept any more."""
-    return (kept.until + dt.timedelta(1)).date().isoformat()
 
 
 def _private(request: Request) -> Mapping[str, str]:

@@ -81,6 +81,11 @@ class Kept:
     rule: str
     until: dt.datetime
 
+    @property
+    def day(self) -> dt.date:
+        """The first on which it is kept no more at any hour."""
+        return (self.until + dt.timedelta(1)).date()
+
 
 class Retention:
     """The limits of the packs in force. within: whether a place lies in another."""
@@ -88,6 +93,10 @@ class Retention:
     def __init__(self, limits: Iterable[Limit], within: Callable[[str, str], bool]) -> None:
         self.limits = tuple(limits)
         self._within = within
+
+    def destroys(self, what: What) -> bool:
+        """Whether any limit in force, for whomever, ever destroys such."""
+        return any(limit.what is what and limit.at_most is not None for limit in self.limits)
 
     def binding(self, what: What, kind: OrganisationKind, place: str, now: dt.datetime) -> list[Limit]:
         """What binds an organisation of this kind in this place today."""

@@ -34,7 +34,7 @@ def test_a_person_finds_his_entries_and_is_erased(
     assert all(one["outcome"]["decision"] == one["decision"]["seq"] for one in found)
     assert "SearchFacesByImage" in shell("subject", "entries", "--home", home, "--subject", key).output
     strange = shell("subject", "entries", "--home", home, "--subject", "0" * 64).output
-    assert "No call in this ledger concerned" in strange
+    assert "Nothing in this ledger concerned" in strange
 
     told = shell("erase", "--home", home, "--subject", "grace", "--reason", "asked by letter")
     assert "Erased: 1 face in pilots" in told.stdout
@@ -59,3 +59,13 @@ def test_a_person_is_named_once(shell: Shell, home: Path) -> None:
         "64 hexadecimal digits"
         in shell("subject", "entries", "--home", home, "--subject", "x", code=1).output
     )
+
+
+def test_the_worker_does_its_duties_once_and_sweeps(shell: Shell, home: Path) -> None:
+    assert "Nothing was due." in shell("worker", "--home", home, "--once").output
+    lines = (home / "settings.toml").read_text()
+    (home / "settings.toml").write_text(f'{lines}publish = "{home.parent}/out"\n')
+    assert "2 entries published" in shell("worker", "--home", home, "--once").output
+    (home.parent / "out" / "checkpoint").write_text("another's")
+    assert "failed: publication" in shell("worker", "--home", home, "--once", code=1).output
+    assert "was written anew" in shell("worker", "--home", home, "--sweep").output

@@ -1,0 +1,119 @@
+"""The thread beside the server: what has to be done without anybody asking. Each duty writes its own entries.
+
+Every minute the newest checkpoint is shown to the witnesses and the published copy brought up to date, where
+settings.toml names such; every hour what time is over for is destroyed. A duty that fails is logged and tried
+again at its next turn; the others go on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from countenance import publication, upkeep
+from countenance.errors import CountenanceError
+from countenance.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Something to be done again and again. work: does it once, and says what was done, in words."""
+
+    name: str
+    every: dt.timedelta
+    work: Callable[[dt.datetime], Iterable[str]]
+
+
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def duties(settings: Settings) -> tuple[Duty, ...]:
+    """What a home's settings and packs ask for."""
+
+    def retention(now: dt.datetime) -> Iterable[str]:
+        with upkeep.opened(settings) as home:
+            for done in (*home.expire_templates(now), *home.shred_private(now)):
+                yield f"{done.what}, by {done.rule}"
+
+    def witnesses(_now: dt.datetime) -> Iterable[str]:
+        done = publication.submitted(settings)
+        for name, why in done.failed.items():
+            LOG.warning(
+                "the witness %s has not signed the checkpoint of %s entries: %s", name, done.size, why
+            )
+        if done.signed:
+            yield f"the checkpoint of {done.size} entries signed by {', '.join(done.signed)}"
+
+    def published(_now: dt.datetime) -> Iterable[str]:
+        done = publication.exported(settings, Path(settings.publish))
+        if done.size != done.before:
+            yield f"{done.size - done.before} entries published to {settings.publish}"
+
+    found = [Duty("retention", HOUR, retention)]
+    if settings.witnesses:
+        found.append(Duty("witnesses", MINUTE, witnesses))
+    if settings.publish:
+        found.append(Duty("publication", MINUTE, published))
+    return tuple(found)
+
+
+class Worker:
+    """Does duties in turn. clock: the time that they are told; their turns are counted by it too."""
+
+    def __init__(self, work: Iterable[Duty], clock: Callable[[], dt.datetime] = utc_now) -> None:
+        self._duties = tuple(work)
+        self._clock = clock
+        self._next = {duty.name: clock() for duty in self._duties}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def turn(self) -> tuple[list[str], list[str]]:
+        """Do what is due now: what was done, and the names of the duties that failed."""
+        done: list[str] = []
+        failed: list[str] = []
+        for duty in self._duties:
+            now = self._clock()
+            if self._stopping.is_set() or now < self._next[duty.name]:
+                continue
+            self._next[duty.name] = now + duty.every
+            try:
+                for each in duty.work(now):
+                    LOG.info("%s: %s", duty.name, each)
+                    done.append(each)
+            except CountenanceError as fault:
+                LOG.error("the duty %s failed: %s; it is tried again in %s", duty.name, fault, duty.every)
+                failed.append(duty.name)
+            except Exception:
+                LOG.exception("the duty %s failed; it is tried again in %s", duty.name, duty.every)
+                failed.append(duty.name)
+        return done, failed
+
+    def work_here(self) -> None:
+        """Take turns in this thread until `stop`."""
+        while not self._stopping.is_set():
+            self.turn()
+            self._stopping.wait(_LOOK)
+
+    def start(self) -> None:
+        """Take turns in a thread of its own until `stop`."""
+        self._thread = threading.Thread(target=self.work_here, name="worker", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the duty at hand, begin no other."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+
+_LOOK = 1.0
+"""Seconds between looks at what is due."""
