@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import io
 import json
 import re
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from countenance import office, publication
+from countenance import office, publication, reporting
 from countenance.declared import Declared
 from countenance.errors import LedgerError
 from countenance.gate import Answer
 from countenance.keys import Keys
+from countenance.ledger.counting import Period
 from countenance.ledger.vault import Vault
 from tests.door.house import House
 from tests.fakes import GREEN, RED, picture
@@ -138,3 +140,23 @@ def test_a_subject_finds_what_concerns_him(house: House, tmp_path: Path) -> None
     operations = [one["decision"]["operation"] for one in found["found"]]
     assert operations == ["IndexFaces", "SearchFacesByImage"]
     assert found["found"][1]["decision"]["seq"] == decision
+
+
+@pytest.mark.parametrize("least", [1, 5])
+def test_a_real_report_is_counted_again(house: House, tmp_path: Path, least: int) -> None:
+    decision = busy(house)
+    [subject] = house.call("ListFaces", CollectionId="people", MaxResults=1).result()["Faces"]
+    who = {"FaceId": subject["FaceId"], "Verdict": "WRONG", "Reviewer": "Ada"}
+    house.call("RecordReview", Decision=decision, **who).result()
+    publication.exported(house.settings, tmp_path / "out")
+    month = Period(dt.date(2000, 1, 1), dt.date(2099, 12, 31))
+    found = reporting.of_folder(tmp_path / "out", reporting.Asked(month, least=least)).as_json()
+    assert (found["totals"]["wrong"] is None) == (least == 5)
+    file, key = tmp_path / "report.json", house.settings.ledger_public_key
+    file.write_text(json.dumps(found))
+    house.call("ListCollections")
+    publication.exported(house.settings, tmp_path / "out")  # it has grown since
+    assert ask("report", file, "--log", tmp_path / "out", "--key", key)["good"]
+    found["totals"]["searches_refused"]["count"] += 1
+    file.write_text(json.dumps(found))
+    assert "searches_refused" in ask("report", file, "--log", tmp_path / "out", "--key", key)["fault"]
