@@ -3,18 +3,49 @@
     rekognition = boto3.client("rekognition", endpoint_url=...)
     countenance.client.declare(rekognition, purpose="missing-persons", case="2026-117")
 
-Every later call of that client carries it as signed `x-countenance-*` headers, tries again included.
+Every later call of that client carries it as signed `x-countenance-*` headers, tries again included. And a
+client that knows our own operations too:
+
+    rekognition = countenance.client.connect(endpoint_url=...)
+    answer = rekognition.search_faces_by_image(...)
+    receipt = rekognition.get_receipt(Decision=countenance.client.decision(answer))
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import boto3
+import botocore.session
+
 from countenance.aws import declaration
+from countenance.aws.model import OURS
 from countenance.declared import Authorisation, Declared, Listing, Requester, Venue
 
 _EVENT, _NAME = "before-sign.rekognition", "countenance-declare"
+
+
+def connect(core: botocore.session.Session | None = None, **options: Any) -> Any:
+    """A boto3 client for Rekognition that knows Countenance's own operations beside AWS's: get_receipt,
+    record_review, erase_subject, renew_faces.
+
+    core: a botocore session to make it of, a new one otherwise. options: as `boto3.client` takes them.
+    """
+    core = core or botocore.session.Session()
+    core.get_component("data_loader").search_paths.append(str(OURS))
+    return boto3.session.Session(botocore_session=core).client("rekognition", **options)
+
+
+def decision(answer: Mapping[str, Any]) -> int:
+    """The number under which the ledger holds the call that this boto3 answer, or this error's `response`, is
+    of. Raises ValueError where the answer has no receipt."""
+    header = answer["ResponseMetadata"]["HTTPHeaders"].get("x-countenance-receipt", "")
+    found = re.match(r"decision=(\d+);", header)
+    if found is None:
+        raise ValueError("this answer has no receipt: the call was not understood, or not by Countenance")
+    return int(found[1])
 
 
 def declare(  # noqa: PLR0913 - each is one thing a call may say

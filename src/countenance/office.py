@@ -29,6 +29,8 @@ from countenance.keys import Key, Keys, Organisation
 from countenance.ledger import (
     Act,
     Ledger,
+    Record,
+    Vault,
     Verified,
     checkpoint,
     govern_entry,
@@ -204,7 +206,9 @@ def verified(
     """
     name, keys = public_keys(public_key or settings.ledger_public_key)
     with reading(settings) as snapshots:
-        return verification.verify(snapshots, name, keys[0], progress, known and _text(known))
+        return verification.verify(
+            snapshots, name, keys[0], progress, None if known is None else _text(known)
+        )
 
 
 def newest_checkpoint(settings: Settings) -> str:
@@ -258,6 +262,19 @@ def entry(settings: Settings, number: int) -> dict[str, Any]:
         raise LedgerError(f"the ledger has no entry {number}")
     written: dict[str, Any] = json.loads(bytes(body))
     return written
+
+
+def disclosed(settings: Settings, number: int) -> Record:
+    """What a call said that the ledger only commits to, with the record's key: whoever is shown both can hold
+    them to the entry. Raises LedgerError where nothing private was said, or its key was destroyed."""
+    with reading(settings) as snapshots, snapshots() as connection:
+        record = Vault(Keys(secret_of(settings.master_key))).open(connection, number)
+    if record is None:
+        raise LedgerError(
+            f"entry {number} has no private record: nothing private was said, or its key was destroyed",
+            number,
+        )
+    return record
 
 
 def credentials(key: Key, secret: str, region: str) -> str:

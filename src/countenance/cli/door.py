@@ -20,16 +20,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
 from countenance import settings as homes
 from countenance.aws import sigv4
-from countenance.aws.model import OURS
 from countenance.cli import weights
-from countenance.client import carry
+from countenance.client import carry, connect
 from countenance.errors import HomeError
 from countenance.service import Service
 from countenance.settings import Settings
@@ -115,9 +113,8 @@ def _client(settings: Settings, url: str, parallel: int, verify: str | None = No
     core.set_config_variable("config_file", str(settings.credentials))
     core.set_config_variable("credentials_file", str(settings.credentials))
     core.set_config_variable("profile", "default")
-    core.set_config_variable("data_path", str(OURS))  # our own operations, beside AWS's
-    return boto3.session.Session(botocore_session=core).client(
-        "rekognition",
+    return connect(
+        core,
         endpoint_url=url,
         region_name=key.get("region", settings.region),
         verify=verify,

@@ -113,7 +113,7 @@ def _tell(folder: Path, done: publication.Published) -> None:
 
 
 def _export(settings: Settings, folder: Path, *, with_entries: bool) -> publication.Published:
-    note = _witnessed(settings).note if settings.witnesses else None
+    note = _witnessed(settings).note
     with terminal.counting("Publishing") as progress:
         task = progress.add_task("entries", total=None)
         return publication.exported(
@@ -170,3 +170,22 @@ def rotate(home: Path) -> None:
     line = office.rotate(settings)
     click.echo(f"A new key signs the ledger: {line}")
     click.echo(f"Give {settings.ledger_public_key} to whoever holds the old one; it lists both.")
+
+
+@ledger.command()
+@terminal.home_option
+@click.argument("number", type=click.IntRange(min=0))
+@terminal.json_option
+def disclose(home: Path, number: int, as_json: bool) -> None:
+    """Show what the call of decision NUMBER said in private: a case, a warrant, who reviewed.
+
+    Whoever is shown the record's key as well can hold each text to the entry, and learns nothing of others.
+    """
+    record = office.disclosed(homes.load(home), number)
+    if as_json:
+        terminal.print_json({"entry": number, "record_key": record.key.hex(), "said": dict(record.said)})
+        return
+    for name, value in record.said.items():
+        click.echo(f"  {name:<14}{value}")
+    click.echo(f"  {'record key':<14}{record.key.hex()}")
+    click.echo("Held to the entry by `countenance_verify.py open`, which needs the receipt and this key.")

@@ -14,6 +14,8 @@ from countenance.cli import declaring, door, drawing, pictures, terminal
 from countenance.cli.drawing import Mark
 from countenance.cli.manifest import Manifest
 from countenance.cli.pictures import Photo
+from countenance.cli.record import VERDICTS
+from countenance.client import decision
 from countenance.errors import PhotoError
 from countenance.types import Attribute
 
@@ -248,6 +250,10 @@ def search(
         [(n, f"{c['Similarity']:.2f}", name, c["Face"]["FaceId"]) for n, (c, name) in enumerate(named, 1)],
     )
     click.echo(f"{LEADS}\n{SCALE}")
+    click.echo(
+        f"This search is entry {decision(answer)}: `countenance review {decision(answer)} FACE-ID "
+        f"{'|'.join(VERDICTS)} --by NAME` records what you find."
+    )
 
 
 def _named(
