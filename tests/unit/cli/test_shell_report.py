@@ -114,7 +114,8 @@ def test_days_are_whole_and_the_last_is_included(shell: Shell, house: Path) -> N
 def test_a_changed_entry_is_not_counted(shell: Shell, home: Path) -> None:
     with closing(sqlite3.connect(home / "countenance.db")) as database, database:
         database.execute(
-            "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), 'issue', 'igsue') AS BLOB) WHERE seq = 1"
+            "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), 'issue', 'igsue') AS BLOB) "
+            "WHERE seq = 1"
         )
     told = shell("report", "--home", home, *DAYS, code=1).output
     assert "not those that their checkpoint was signed over" in told
