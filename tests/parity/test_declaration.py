@@ -15,7 +15,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from countenance import office, settings
-from countenance.client import connect, decision, declare
+from countenance.client import connect, declare
+from countenance.client import decision as number
 from countenance.declared import Authorisation, AuthorisationKind, Requester
 from countenance.testing import TestServer
 from countenance.types import OrganisationKind
@@ -176,6 +177,6 @@ def test_a_client_of_ours_knows_our_operations(house: House) -> None:
     credentials = {"aws_access_key_id": house.key.access_key_id, "aws_secret_access_key": house.key.secret}
     ours = connect(endpoint_url=house.url, region_name="us-east-1", **credentials)
     answer = ours.list_collections()
-    receipt = ours.get_receipt(Decision=decision(answer))
-    assert [entry["Number"] for entry in receipt["Entries"]][0] == decision(answer)
+    receipt = ours.get_receipt(Decision=number(answer))
+    assert [entry["Number"] for entry in receipt["Entries"]][0] == number(answer)
     assert receipt["Checkpoint"].startswith(receipt["Origin"])
