@@ -47,14 +47,14 @@ def exported(
 ) -> Published:
     """Bring a folder up to a head of the ledger, also while a server appends to it.
 
-    note: the signed head; the newest where none is given. with_entries: whether the entries are published, or
-    only their hashes. progress: told how many entries are written, of how many. Raises LedgerError where what
-    is stored, or what the folder holds, is not what was signed.
+    note: the signed head. Where none is given the newest, as the witnesses sign it. with_entries: whether the
+    entries are published, or only their hashes. progress: told how many entries are written, of how many.
+    Raises LedgerError where what is stored, or what the folder holds, is not what was signed.
     """
     log = Log(*public_keys(settings.ledger_public_key))
+    head = submitted(settings).note if note is None else note
     with reading(settings) as snapshots:
         with snapshots() as connection:
-            head = _newest(connection) if note is None else note
             kept = _kept(connection)
         return export(folder, log, head, snapshots, kept, with_entries=with_entries, progress=progress)
 

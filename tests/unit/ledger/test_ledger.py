@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import Database, checkpoints, entries, nodes
+from countenance.database import Database, checkpoints, entries, nodes, witnessed
 from countenance.errors import LedgerError
 from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, outcome_entry
-from countenance.ledger.checkpoint import Checkpoint, sign
+from countenance.ledger.checkpoint import Checkpoint, cosign, sign
 from countenance.ledger.checkpoint import verify as open_note
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 
@@ -413,3 +413,35 @@ def test_verifying_holds_no_snapshot_open_while_it_computes(home: Database, ledg
 
     assert ledger.verify(home.reading, told).size == 20
     assert sizes == [20]
+
+
+# Heads that witnesses signed
+
+
+def test_an_entry_is_proven_under_a_witnessed_head_where_one_covers_it(
+    home: Database, ledger: Ledger
+) -> None:
+    write(home, ledger, 3)
+    with home.reading() as connection:
+        note = connection.execute(sa.select(checkpoints.c.note)).scalar_one()
+    signed = note + cosign(note, "witness.example/w1", KEY, 1)
+    write(home, ledger, 2)
+    home.write(lambda c: c.execute(witnessed.insert(), {"size": 3, "note": signed}))
+    with home.reading() as connection:
+        assert ledger.prove(connection, [2]).note == signed
+        assert open_note(ledger.prove(connection, [3]).note, ORIGIN, KEY.public_key()).size == 5
+
+
+def test_a_head_witnessed_before_the_key_was_changed_does_not_hinder_proofs(
+    home: Database, ledger: Ledger
+) -> None:
+    write(home, ledger, 3)
+    with home.reading() as connection:
+        note = connection.execute(sa.select(checkpoints.c.note)).scalar_one()
+    home.write(lambda c: c.execute(witnessed.insert(), {"size": 3, "note": note}))
+    successor = Ed25519PrivateKey.generate()
+    home.write(lambda c: ledger.hand_over(c, successor, NOW))
+    write(home, ledger)
+    with home.reading() as connection:
+        proven = ledger.prove(connection, [0])
+    assert open_note(proven.note, ORIGIN, successor.public_key()).size == 5
