@@ -30,10 +30,17 @@ FOLDERS = (MANIFESTS, BUCKETS, "processes")
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @terminal.home_option
-def backup(file: Path, home: Path) -> None:
+@click.option(
+    "--without-private",
+    is_flag=True,
+    help="Leave out the keys to what calls said in private: a copy restored from FILE cannot read it, and "
+    "brings back nothing that is shredded later.",
+)
+def backup(file: Path, home: Path, without_private: bool) -> None:
     """Write the whole home into FILE.tar: faces, ledger, keys, settings, manifests, buckets.
 
-    The file holds every secret of the home: keep it as you keep the home itself.
+    The file holds every secret of the home: keep it as you keep the home itself. Nobody who is erased later
+    is erased in it.
     """
     settings = homes.load(home)
     if settings.database:
@@ -48,8 +55,19 @@ def backup(file: Path, home: Path) -> None:
         tempfile.TemporaryDirectory(prefix=".backup-", dir=file.parent) as folder,
         tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        left_out = _pack(settings, Path(folder), archive)
+        left_out = _pack(settings, Path(folder), archive, without_private=without_private)
     click.echo(f"Wrote {file} ({file.stat().st_size / 1e6:.1f} MB). It holds this home's secrets.")
+    click.echo(
+        "It keeps the faces and keys of everybody enrolled today: who is erased later is not erased in it. "
+        "Delete it when its time is over, and the older ones after an erasure.",
+        err=True,
+    )
+    if not without_private:
+        click.echo(
+            "It also keeps what calls said in private, and the keys to it; --without-private leaves the keys "
+            "out.",
+            err=True,
+        )
     for path in left_out:
         click.echo(f"Left out {path}: only plain files are kept.", err=True)
 
@@ -66,10 +84,16 @@ def restore(file: Path, home: Path) -> None:
         draft = Path(folder) / "home"
         _unpack(file, draft)
         found = office.verified(homes.load(draft))
+        unreadable = _unreadable(draft / DATABASE)
         if home.exists():
             home.rmdir()
         draft.rename(home)
     click.echo(f"Restored {home}. Its ledger verifies: {found.size} entries, root {found.root.hex()}.")
+    if unreadable:
+        click.echo(
+            f"What {unreadable} calls said in private cannot be read: the backup was made without the keys."
+        )
+    click.echo("Whoever was erased since the backup was made is back: erase them again before you serve.")
     click.echo("The home that was backed up must not be used beside it: their ledgers would part.")
     click.echo(f"Start it:  countenance serve --home {shlex.quote(str(home))}")
 
@@ -90,7 +114,7 @@ def _draft(file: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _pack(settings: Settings, folder: Path, archive: tarfile.TarFile) -> list[Path]:
+def _pack(settings: Settings, folder: Path, archive: tarfile.TarFile, *, without_private: bool) -> list[Path]:
     """Everything of a home that lasts; what was left out. folder: for copies of databases at one moment."""
     for name in PLAIN:
         if (path := settings.home / name).exists():
@@ -99,6 +123,8 @@ def _pack(settings: Settings, folder: Path, archive: tarfile.TarFile) -> list[Pa
     for number, path in enumerate(databases):
         copy = folder / str(number)
         _copy(path, copy)
+        if without_private and path == settings.database_file:
+            _forget_keys(copy)
         archive.add(copy, str(path.relative_to(settings.home)), filter=_private)
         copy.unlink()
     left_out = []
@@ -118,6 +144,25 @@ def _copy(database: Path, target: Path) -> None:
     with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)) as source:
         source.execute("PRAGMA temp_store=MEMORY")
         source.execute("VACUUM INTO ?", (str(target),))
+
+
+def _forget_keys(copy: Path) -> None:
+    """Take the keys to private records out of a copy, so that no byte of them is in it."""
+    with closing(sqlite3.connect(copy, isolation_level=None)) as database:
+        for pragma in ("temp_store=MEMORY", "journal_mode=MEMORY", "secure_delete=ON"):
+            database.execute(f"PRAGMA {pragma}")
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'vault_keys'").fetchone():
+            database.execute("DELETE FROM vault_keys")
+            database.execute("VACUUM")
+
+
+def _unreadable(database: Path) -> int:
+    """How many private records of a home have no key."""
+    query = "SELECT count(*) FROM vault WHERE decision NOT IN (SELECT decision FROM vault_keys)"
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+        if not opened.execute("SELECT 1 FROM sqlite_master WHERE name = 'vault_keys'").fetchone():
+            return 0
+        return int(opened.execute(query).fetchone()[0])
 
 
 def _private(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -164,3 +164,33 @@ def test_a_backup_whose_ledger_was_changed_is_not_restored(shell: Shell, home: P
     told = shell("restore", tmp_path / "b.tar", "--home", tmp_path / "new", code=1).output
     assert "entry 1" in told
     assert not (tmp_path / "new").exists()
+
+
+def test_a_backup_without_private_brings_no_key_back(
+    shell: Shell, home: Path, tmp_path: Path, hopper: Pillow.Image
+) -> None:
+    photo = tmp_path / "hopper.jpg"
+    hopper.save(photo)
+    shell("detect", photo, "--home", home, "--case", "K-17")
+    with closing(sqlite3.connect(home / "countenance.db")) as database:
+        [(key,)] = database.execute("SELECT key FROM vault_keys").fetchall()
+    told = shell("backup", tmp_path / "all.tar", "--home", home).stderr
+    assert "It also keeps what calls said in private" in told
+    assert key in (tmp_path / "all.tar").read_bytes()
+    told = shell("backup", tmp_path / "some.tar", "--home", home, "--without-private").stderr
+    assert "who is erased later is not erased in it" in told
+    assert "It also keeps" not in told
+    held = (tmp_path / "some.tar").read_bytes()
+    assert not [at for at in range(0, len(key) - 8, 8) if key[at : at + 8] in held]
+    told = shell("restore", tmp_path / "some.tar", "--home", tmp_path / "new").stdout
+    assert "What 1 calls said in private cannot be read" in told
+    assert "erase them again" in told
+    assert "in private" not in shell("restore", tmp_path / "all.tar", "--home", tmp_path / "other").stdout
+    assert sorted(path.name for path in tmp_path.glob("*")) == [
+        "all.tar",
+        "home",
+        "hopper.jpg",
+        "new",
+        "other",
+        "some.tar",
+    ]
