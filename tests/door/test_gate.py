@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from countenance import office
 from countenance.aws.model import operations
+from countenance.database import driver
 from countenance.errors import LedgerError
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 from countenance.types import OrganisationKind
@@ -93,6 +94,30 @@ def test_an_outcome_that_cannot_be_written_undoes_the_work(house: House) -> None
     assert after["faces"] == before["faces"]
     left = house.sql("SELECT decision FROM calls WHERE outcome IS NULL")
     assert len(left) == 1  # the next start calls it interrupted
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "whole"),
+    [("max_page_count=1", "max_page_count=1000000"), ("query_only=ON", "query_only=OFF")],
+)
+def test_on_a_full_or_read_only_disk_nothing_runs_unrecorded(house: House, spoilt: str, whole: str) -> None:
+    furnished(house)
+    database = house.service._database
+    database.write(lambda connection: driver(connection).execute(f"PRAGMA {spoilt}"))
+    asked, before = house.vision.asked, len(house.entries())
+    statuses = {
+        house.call("SearchFacesByImage", CollectionId="people", Image=IMAGE).status for _ in range(40)
+    }
+    assert 500 in statuses
+    recorded = [entry for entry in house.entries()[before:] if entry["kind"] == "decision"]
+    assert house.vision.asked - asked <= 2 * len(recorded)
+    assert house.call("SearchFacesByImage", CollectionId="people", Image=IMAGE).status == 500
+    with database._writer.connect() as connection:  # the writer let go of it when it failed
+        driver(connection).execute(f"PRAGMA {whole}")
+    assert house.call("SearchFacesByImage", CollectionId="people", Image=IMAGE).status == 200
+    house.close()
+    office.verified(house.settings)
+    house.open()
 
 
 def test_two_linked_entries_and_a_receipt_that_names_both(house: House) -> None:
