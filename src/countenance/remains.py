@@ -7,6 +7,7 @@ secrets deleted from tables like ours 2 were left so (SQLite 3.40.1). Only rewri
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,8 +17,11 @@ import numpy.typing as npt
 PIECE = 8
 """Bytes that are looked for at once. Whatever is left of a secret, 15 bytes or more of it are found."""
 
-_TREES = {2: 12, 5: 12, 10: 8, 13: 8}
+_TABLES, _INDEXES = {5: 12, 13: 8}, {2: 12, 10: 8}
 """The kinds of pages that hold rows, with the length of their headers (SQLite file format, 1.6)."""
+
+_HEADER = struct.Struct(">BHHH")
+"""Of a page: its kind, the first free block, how many rows it holds, and where they begin."""
 
 _CHUNK = 4096
 """Pages read at a time."""
@@ -26,14 +30,17 @@ _CHUNK = 4096
 def left(file: Path, secrets: Iterable[bytes], texts: Iterable[str] = ()) -> bool:
     """Whether anything of these is in the gaps of a SQLite file whose write-ahead log is empty.
 
-    secrets: random bytes, of which any piece tells. texts: looked for whole.
+    secrets: random bytes that no index holds, of which any piece tells. texts: looked for whole.
     """
     pieces = [
         secret[at : at + PIECE] for secret in secrets for at in range(0, len(secret) - PIECE + 1, PIECE)
     ]
     wanted = np.unique(np.frombuffer(b"".join(p for p in pieces if len(set(p)) > 2), "<u8"))
     whole = [text.encode() for text in texts if text]
-    return any(_holds(gaps, wanted) or any(text in gaps for text in whole) for gaps in _gaps(file))
+    for tables, indexes in _gaps(file):
+        if _holds(tables, wanted) or any(text in tables or text in indexes for text in whole):
+            return True
+    return False
 
 
 def _holds(gaps: bytes, wanted: npt.NDArray[np.uint64]) -> bool:
@@ -48,27 +55,24 @@ def _holds(gaps: bytes, wanted: npt.NDArray[np.uint64]) -> bool:
     return False
 
 
-def _gaps(file: Path) -> Iterator[bytes]:
-    """What lies between a page's list of rows and its rows, for many pages at a time."""
+def _gaps(file: Path) -> Iterator[tuple[bytes, bytes]]:
+    """What lies between a page's list of rows and its rows, for many pages at a time: tables, indexes."""
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(18)[16:], "big")
         size = 65536 if size == 1 else size
         stream.seek(0)
         first = 100  # the file's own header
         while some := stream.read(size * _CHUNK):
-            pages = memoryview(some)
-            found = []
+            tables, indexes = [], []
             for start in range(0, len(some), size):
-                if gap := bytes(_gap(pages[start : start + size], first)).strip(b"\0"):
-                    found.append(gap)
+                kind, _, rows, begin = _HEADER.unpack_from(some, start + first)
+                if header := _TABLES.get(kind):
+                    tables.append(some[start + first + header + 2 * rows : start + (begin or size)])
+                elif header := _INDEXES.get(kind):
+                    indexes.append(some[start + first + header + 2 * rows : start + (begin or size)])
                 first = 0
-            yield b"\0".join(found)
+            yield _joined(tables), _joined(indexes)
 
 
-def _gap(page: memoryview, start: int) -> memoryview:
-    header = _TREES.get(page[start]) if start < len(page) else None
-    if header is None:
-        return page[:0]
-    rows = int.from_bytes(page[start + 3 : start + 5], "big")
-    begin = int.from_bytes(page[start + 5 : start + 7], "big") or 65536
-    return page[start + header + 2 * rows : begin]
+def _joined(gaps: Iterable[bytes]) -> bytes:
+    return b"\0".join(filter(None, (gap.strip(b"\0") for gap in gaps)))
