@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -172,3 +173,21 @@ def test_another_record_under_the_same_key_is_not_taken(
     grow(home, 4)
     with pytest.raises(LedgerError, match="of 7 entries: this ledger has fewer"):
         publication.cosigned(other, publication.submitted(asked).note)
+
+
+def test_a_home_of_an_older_version_is_published_as_it_lies(home: Settings, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(home.database_file)) as database, database:
+        for table in ("witnessed", "handovers"):
+            database.execute(f"DROP TABLE {table}")
+    before = home.database_file.read_bytes()
+    assert publication.exported(home, tmp_path / "out").size == 2
+    assert home.database_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("note", ["x'00'", "''", "'nonsense'"])
+def test_a_head_that_something_else_wrote_is_said(home: Settings, tmp_path: Path, note: str) -> None:
+    with closing(sqlite3.connect(home.database_file)) as database, database:
+        database.execute(f"UPDATE checkpoints SET note = {note}")
+    with pytest.raises(LedgerError):
+        publication.exported(home, tmp_path / "out")
+    assert not (tmp_path / "out/checkpoint").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import re
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from countenance.errors import HomeError, LedgerError
 from countenance.ledger import checkpoint
@@ -70,11 +73,10 @@ def test_an_empty_log_is_a_log(witness: Witness, log: FakeLog) -> None:
 
 
 def test_every_size_from_every_size(tmp_path: Path) -> None:
-    log = FakeLog(20)
-    for old in range(21):
-        for size in range(old, 21):
-            place = tmp_path / f"{old}-{size}"
-            one = found(place, NAME)
+    log = FakeLog(9)
+    for old in range(10):
+        for size in range(old, 10):
+            one = found(tmp_path / f"{old}-{size}", NAME)
             one.trust(log.public)
             one.add_checkpoint(log.submission(0, old))
             assert one.add_checkpoint(log.submission(old, size)).status == 200
@@ -375,3 +377,41 @@ def test_the_proof_in_the_evidence_is_a_proof(
     assert verify_consistency(before.size, after.size, instead, after.root, proof)
     assert instead != before.root
     assert before == Checkpoint(ORIGIN, 20, log.tree.root(20))
+
+
+# Whatever is sent, in whatever order
+
+
+BRANCHES = [FakeLog(24, changed=changed) for changed in ((), (5,), (5, 11), (17,), (23,))]
+"""Records that one key signed: each is the same as the first up to where it was changed."""
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 24), st.integers(0, 24)), max_size=25
+    )
+)
+def test_all_that_a_witness_ever_signed_is_one_record(
+    tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[int, int, int, int]]
+) -> None:
+    """Heads of five records, with proofs of any of them, and the honest next step of each."""
+    witness = found(tmp_path_factory.mktemp("witness") / "w", NAME)
+    witness.trust(BRANCHES[0].public)
+    heads: list[tuple[FakeLog, int]] = []
+    for branch, other, one, two in sent:
+        log, old, size = BRANCHES[branch], min(one, two), max(one, two)
+        proof = BRANCHES[other].tree.consistency(old, size)
+        known = witness.known()[0].size
+        submissions = [Submission(old, tuple(proof), log.head(size)).written()]
+        if known <= size:
+            submissions.append(log.submission(known, size))
+        for text in submissions:
+            before = witness.known()[0].size
+            answer = witness.add_checkpoint(text)
+            if answer.status == 200:
+                assert size >= before
+                heads.append((log, size))
+    for (first, size), (later, larger) in itertools.pairwise(heads):
+        assert size <= larger
+        assert first.tree.root(size) == later.tree.root(size)
