@@ -372,6 +372,8 @@ class Database:
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._held: Connection | None = None  # the writer thread's
         self._closed = False
+        self._scrubbing = threading.Lock()
+        self._owed: Traces | None = NO_TRACES  # what an earlier scrub could not see to
         with _translated(), _marked(), self._writer.begin() as connection:
             _migrate(connection)
         self._thread = threading.Thread(target=self._serve, name="database-writer", daemon=True)
@@ -406,25 +408,30 @@ class Database:
             else:
                 return result
 
-    def scrub(self, patience: float = PATIENCE, traces: Traces | None = NO_TRACES) -> bool:
+    def scrub(self, patience: float = PATIENCE, *, traces: Traces | None = NO_TRACES) -> bool:
         """Empty the write-ahead log, so that no byte of what was deleted stays behind in it; and rewrite the
         file where one of the traces is left in it, or at any rate where they are None.
 
-        Whether readers of old pages let us within `patience` seconds. Raises StorageError.
+        Whether readers of old pages let us within `patience` seconds; if not, the next scrub of this process
+        looks for these traces too. Raises StorageError.
         """
         if self.url.get_backend_name() != "sqlite":
             return True
-        if not self._emptied(patience):
-            return False
-        if traces is not None and not self._left(traces):
-            return True
-        with self._alone_with_the_file() as own:
-            own.execute("VACUUM")
-        return self._emptied(patience) and (traces is None or not self._left(traces))
+        with self._scrubbing:
+            self._owed = together([self._owed, traces])
+            clean = self._emptied(patience)
+            if clean and self._left(self._owed):
+                with self._alone_with_the_file() as own:
+                    own.execute("VACUUM")
+                clean = self._emptied(patience) and (self._owed is None or not self._left(self._owed))
+            if clean:
+                self._owed = NO_TRACES
+            return clean
 
-    def _left(self, traces: Traces) -> bool:
-        if not (traces.secrets or traces.texts):
-            return False
+    def _left(self, traces: Traces | None) -> bool:
+        """Whether any is in the file; nobody knows of None."""
+        if traces is None or not (traces.secrets or traces.texts):
+            return traces is None
         return remains.left(Path(str(self.url.database)), traces.secrets, traces.texts)
 
     def _emptied(self, patience: float) -> bool:

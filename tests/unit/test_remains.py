@@ -90,3 +90,14 @@ def test_nothing_deleted_is_left_where_rows_come_and_go(tmp_path: Path, database
     with database.reading() as connection:
         kept = connection.execute(sa.select(vault_keys)).all()
     assert {row.decision: row.key for row in kept} == rows
+
+
+def test_what_a_reader_kept_is_looked_for_by_the_next_scrub(tmp_path: Path, database: Database) -> None:
+    secret = SOME.randbytes(40)
+    plant(tmp_path / "home.db", secret)
+    with database.reading() as connection:
+        connection.execute(sa.select(vault_keys)).all()
+        database.write(lambda inside: inside.execute(vault_keys.insert().values(decision=1, key=b"key")))
+        assert not database.scrub(0.05, traces=Traces([secret]))
+    assert database.scrub()
+    assert secret not in (tmp_path / "home.db").read_bytes()
