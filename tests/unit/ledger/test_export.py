@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -309,6 +310,30 @@ def test_a_crash_before_the_head_is_in_place_changes_nothing(
         assert tree(fetcher(out), 200).root() == root(200)
     assert crashes == 9  # three tiles and bundles, the partial tile above, the keys, the head
     assert tree(fetcher(out), 600).root() == root(600)
+
+
+def test_all_is_on_the_disk_before_the_head_is_in_place(
+    home: Home, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.grow(600)
+    fsync, replace = os.fsync, Path.replace
+    kept: set[Path] = set()
+    told = []
+
+    def keep(file: int) -> None:
+        kept.add(Path(f"/proc/self/fd/{file}").readlink())
+        fsync(file)
+
+    def put(self: Path, target: Path) -> Path:
+        if target == out / "checkpoint":
+            told.append(kept >= {*out.rglob("*")} - {self})
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", keep)
+    monkeypatch.setattr(Path, "replace", put)
+    home.export(out, 600, {100: note(100)})
+    assert told == [True]
+    assert {out, out / "checkpoint"} <= kept
 
 
 def test_progress_is_told(home: Home, out: Path) -> None:
