@@ -160,3 +160,22 @@ def test_a_real_report_is_counted_again(house: House, tmp_path: Path, least: int
     found["totals"]["searches_refused"]["count"] += 1
     file.write_text(json.dumps(found))
     assert "searches_refused" in ask("report", file, "--log", tmp_path / "out", "--key", key)["fault"]
+
+
+def test_who_holds_the_first_key_follows_real_handovers(house: House, tmp_path: Path) -> None:
+    kept = tmp_path / "monday.pub"
+    kept.write_text(house.settings.ledger_public_key.read_text())
+    for _ in range(3):
+        decision = busy(house)
+        house.call("DeleteCollection", CollectionId="people").result()
+        house.close()
+        office.rotate(house.settings)
+        house.open()
+    file, out = tmp_path / "receipt.json", tmp_path / "out"
+    file.write_text(json.dumps(dict(house.call("GetReceipt", Decision=decision).result())))
+    publication.exported(house.settings, out)
+    told = ask("log", out, "--key", kept)
+    assert (told["good"], told.get("keys")) == (True, 4), told
+    assert ask("receipt", file, "--key", kept, "--log", out)["good"]
+    assert not ask("receipt", file, "--key", kept)["good"]
+    assert ask("receipt", file, "--key", out / "log.pub")["good"]

@@ -45,7 +45,9 @@ class Month:
         self.counters: dict[str, int] = {}
         for number in range(calls):
             self.day = f"2026-11-{1 + 29 * number // calls:02d}"
-            self.chance.choice([self.search, self.search, self.search, self.review, self.keep, self.govern])()
+            self.chance.choice(
+                [self.search, self.search, self.search, self.review, self.keep, self.govern, self.erase]
+            )()
 
     def add(self, kind: str, **members: Any) -> int:
         seq = len(self.entries)
@@ -130,6 +132,12 @@ class Month:
         grown = {"IndexFaces": {"enrolled": self.chance.randint(0, 3)}, "DeleteFaces": {"removed": 1}}
         self.end(decision, **grown.get(operation, {}))
 
+    def erase(self) -> None:
+        decision = self.decide("EraseSubject", ["manage"])
+        self.end(
+            decision, removed=3, removed_from=[["album", 2], [self.chance.choice(["drivers", "gone"]), 1]]
+        )
+
     def govern(self) -> None:
         act = self.chance.choice(["issue", "revoke", "packs", "expire"])
         collection = {"account": "111", "collection": "album", "removed": 1} if act == "expire" else {}
@@ -160,18 +168,18 @@ def test_both_count_and_withhold_the_same(seed: int, calls: int, account: str | 
 
 
 def test_a_busy_month_too() -> None:
-    entries = Month(1, 3000).entries
+    entries = Month(1, 2500).entries
     ours = told(entries)
     assert counted(entries) == ours
     assert counted(entries, size=2000) == told(entries[:2000])
     cells = [cell for rows in ours["tables"].values() for row in rows for cell in row.values()]
     assert None in cells
-    assert ours["totals"]["wrong"]["count"] > 50
+    assert ours["totals"]["wrong"]["count"] > 30
 
 
 # ---- The command
 
-BUSY = Month(2, 400).entries
+BUSY = Month(2, 200).entries
 BODIES = [body(entry) for entry in BUSY]
 SIZE = len(BODIES) - 7
 
@@ -203,7 +211,7 @@ def test_a_report_of_an_older_head_is_counted_again(ask: Ask, tmp_path: Path, lo
     keys.write_text(witness_line())
     found = ask("report", file, "--log", log, "--witness", keys)
     assert found.good, found.fault
-    assert found.said["figures"] > 100
+    assert found.said["figures"] > 80
     assert found.said["withheld"] > 0
     assert [seen["name"] for seen in found.said["witnesses"]] == ["witness.example"]
     assert ask("report", file, "--log", log).said["witnesses"] == []
@@ -214,7 +222,7 @@ def test_a_report_of_an_older_head_is_counted_again(ask: Ask, tmp_path: Path, lo
 def test_any_changed_figure_is_found_and_named(ask: Ask, tmp_path: Path, log: Path) -> None:
     good, file = written(), tmp_path / "report.json"
     chance = random.Random(3)
-    for path in chance.sample(list(paths(good)), 60):
+    for path in chance.sample(list(paths(good)), 40):
         changed = copy.deepcopy(good)
         *holders, last = path
         holder = changed
