@@ -13,9 +13,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -280,8 +279,10 @@ def _marked() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """Work, and where its end is told: a result, or what went wrong. (A Future takes ten times longer.)"""
+
     work: Callable[[Connection], Any]
-    done: Future[Any]
+    end: queue.SimpleQueue[tuple[Any, Exception | None]] = field(default_factory=queue.SimpleQueue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,18 +396,18 @@ class Database:
         `work` runs on the writer's thread, may share its commit with others' work, and is undone
         alone if it raises. Raises what it raises, and StorageError.
         """
-        job = _Job(work, Future())
+        job = _Job(work)
         self._waiting.put(job)
         while True:
             try:
-                result: T = job.done.result(timeout=1.0)
-            except TimeoutError:
-                if job.done.done():
-                    raise
-                if not self._thread.is_alive():
+                result, fault = job.end.get(timeout=1.0)
+            except queue.Empty:
+                if not self._thread.is_alive() and job.end.empty():
                     raise StorageError("the database is closed") from None
             else:
-                return result
+                if fault is not None:
+                    raise fault
+                return result  # type: ignore[no-any-return]
 
     def scrub(self, patience: float = PATIENCE, *, traces: Traces | None = NO_TRACES) -> bool:
         """Empty the write-ahead log, so that no byte of what was deleted stays behind in it; and rewrite the
@@ -508,12 +509,12 @@ class Database:
         except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
             self._let_go()
             for job in batch:
-                job.done.set_exception(fault)
+                job.end.put((None, fault))
             return
         for job, error in failures:
-            job.done.set_exception(_storage(error))
+            job.end.put((None, _storage(error)))
         for job, result in results:
-            job.done.set_result(result)
+            job.end.put((result, None))
 
     @contextmanager
     def _begun(self) -> Iterator[Connection]:
