@@ -21,7 +21,9 @@ NEVER_SUSPECTS = "countenance:never-suspects"
 UNSTATED = "unstated"
 
 Entry = Mapping[str, Any]
-Words = Mapping[str, tuple[str, ...]]
+Words = tuple[tuple[str, tuple[str, ...]], ...]
+"""By what tables sort something: for each dimension its words, more than one only for rules."""
+
 Proof = tuple[int, ...]
 """Numbers of entries."""
 
@@ -31,9 +33,6 @@ class Period(NamedTuple):
 
     first: dt.date
     last: dt.date
-
-    def holds(self, entry: Entry) -> bool:
-        return self.first.isoformat() <= day(entry) <= self.last.isoformat()
 
 
 def day(entry: Entry) -> str:
@@ -45,8 +44,7 @@ def day(entry: Entry) -> str:
 class Thing:
     """Something counted.
 
-    measures: what it adds to, each with the entries that prove it. words: what tables sort it by, for each
-    dimension; more than one only for rules.
+    measures: what it adds to, each with the entries that prove it.
     """
 
     measures: Mapping[str, Proof]
@@ -93,17 +91,17 @@ class Reading:
         self.within: list[int] = []
         self.changes: dict[str, list[int]] = {}
         self.collections: dict[str, Collection] = {}
-        self._period = period
+        self._first, self._last = (each.isoformat() for each in period)
         self._account = account
         self._waiting: dict[int, Entry] = {}  # decisions without their outcome
         self._calls: dict[int, _Call] = {}  # those that count
-        self._words: dict[object, Words] = {}  # calls mostly share theirs
+        self._words: dict[Words, Words] = {}  # calls mostly share theirs
 
     def take(self, entry: Entry) -> None:
         """Raises LedgerError where it is not the next entry, or the outcome of no decision before it."""
         if entry.get("seq") != self.size:
             raise LedgerError(f"entry {self.size} is missing", self.size)
-        if self._period.holds(entry):
+        if self._within(entry):
             self.within = [*self.within[:1], self.size]
         match entry["kind"]:
             case "decision":
@@ -119,20 +117,26 @@ class Reading:
         for call in self._calls.values():
             yield from _things(call)
         for name, collection in self.collections.items():
-            words = {"collection": (name,), "never_suspects": (_word(collection),)}
+            words = (("collection", (name,)), ("never_suspects", (_word(collection),)))
             yield Thing({"faces": tuple(collection.proof)}, words, collection.faces)
+
+    def _within(self, entry: Entry) -> bool:
+        return self._first <= day(entry) <= self._last
 
     def _ours(self, entry: Entry) -> bool:
         return self._account is None or entry.get("account", self._account) == self._account
 
     def _decided(self, entry: Entry) -> None:
         self._waiting[self.size] = entry
-        if self._period.holds(entry) and self._ours(entry):
+        if self._within(entry) and self._ours(entry):
             searches = not SEARCHES.isdisjoint(entry["actions"])
-            words = {"operation": (entry["operation"],), "rule": tuple(entry["rules"]) or ("none",)}
+            words: Words = (
+                ("operation", (entry["operation"],)),
+                ("rule", tuple(entry["rules"]) or ("none",)),
+            )
             if searches:
-                words |= _searched(entry, self.collections.get(named(entry)))
-            shared = self._words.setdefault(tuple(words.items()), words)
+                words += _searched(entry, self.collections.get(named(entry)))
+            shared = self._words.setdefault(words, words)
             result = "unfinished" if entry["allowed"] else "refused"
             self._calls[self.size] = _Call(self.size, searches, shared, result)
 
@@ -144,7 +148,7 @@ class Reading:
         if call and decision["allowed"]:
             call.result, call.ended = entry["result"], (self.size,)
             if entry["result"] == "failed":
-                call.words = {**call.words, "error": (entry.get("error", UNSTATED),)}
+                call.words += (("error", (entry.get("error", UNSTATED),)),)
         if entry["result"] != "answered":
             return
         if call and call.searches:
@@ -158,14 +162,14 @@ class Reading:
 
     def _governed(self, entry: Entry) -> None:
         if self._ours(entry):
-            if self._period.holds(entry):
+            if self._within(entry):
                 self.changes.setdefault(entry["act"], []).append(self.size)
             self._keep(entry, entry)
 
     def _keep(self, entry: Entry, cause: Entry) -> None:
         """Follow collections' faces and tags, up to the period's last day. cause: what names the collection,
         where the entry itself does not say from which ones it removed."""
-        if day(entry) > self._period.last.isoformat():
+        if day(entry) > self._last:
             return
         for collection, removed in entry.get("removed_from", ()):
             self._grow(f"{cause['account']}/{collection}", -removed)
@@ -194,10 +198,10 @@ def named(entry: Entry) -> str:
     return f"{entry['account']}/{entry['collection']}" if "collection" in entry else UNSTATED
 
 
-def _searched(entry: Entry, collection: Collection | None) -> dict[str, tuple[str, ...]]:
+def _searched(entry: Entry, collection: Collection | None) -> Words:
     """The words of a search. collection: as it was when the search was decided."""
     requester = entry.get("requester")
-    return {
+    words = {
         "organisation": (entry["account"],),
         "kind": (entry["organisation_kind"],),
         "place": (entry.get("called_from", entry["place"]),),
@@ -210,6 +214,7 @@ def _searched(entry: Entry, collection: Collection | None) -> dict[str, tuple[st
         "collection": (named(entry),),
         "never_suspects": (_word(collection),),
     }
+    return tuple(words.items())
 
 
 def _stated(entry: Entry, member: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from countenance.ledger.counting import Entry, Period, Proof, Reading, Thing
+from countenance.ledger.counting import Entry, Period, Proof, Reading, Thing, Words
 from countenance.ledger.suppression import Sum, printable
 
 VERSION = 1
@@ -171,39 +171,59 @@ def as_json(found: Report, *, entries: bool = True) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
+class _Atom:
+    """Things that no measure and no word tells apart. proof: for each measure, the entries that prove it."""
+
+    count: int
+    proof: dict[str, list[int]]
+
+
+@dataclass(slots=True)
 class _Tally:
-    """A count as it grows. entries: the proof; atoms: what suppression knows it as the sum of."""
+    """A count as it grows. entries: the proof; atoms: what it is the sum of."""
 
     count: int = 0
-    entries: set[int] = field(default_factory=set)
+    entries: list[int] = field(default_factory=list)
     atoms: set[int] = field(default_factory=set)
 
 
 def _tallies(things: Iterable[Thing]) -> dict[_Key, _Tally]:
-    """Every count there is. Things with the same measures and words are one atom."""
+    """Every count there is."""
     tallies: dict[_Key, _Tally] = {("", "", measure): _Tally() for measure in TOTALS}
-    atoms: dict[object, int] = {}
-    for thing in things:
-        mark = (frozenset(thing.measures), frozenset(thing.words.items()))
-        atom = atoms.setdefault(mark, len(atoms))
-        for key, proof in _places(thing):
+    for number, ((measures, words), atom) in enumerate(_atoms(things).items()):
+        for key in _places(measures, words):
             tally = tallies.setdefault(key, _Tally())
-            if thing.count:
-                tally.count += thing.count
-                tally.entries.update(proof)
-                tally.atoms.add(atom)
+            if atom.count:
+                tally.count += atom.count
+                tally.entries += atom.proof[key[2]]
+                tally.atoms.add(number)
     return tallies
 
 
-def _places(thing: Thing) -> Iterator[tuple[_Key, Proof]]:
-    """Where a thing is counted."""
-    for measure, proof in thing.measures.items():
-        yield ("", "", measure), proof
-    for name, (dimension, measures) in TABLES.items():
-        for word in dict.fromkeys(thing.words.get(dimension, ())):
-            for measure in measures:
-                if measure in thing.measures:
-                    yield (name, word, measure), thing.measures[measure]
+def _atoms(things: Iterable[Thing]) -> dict[tuple[frozenset[str], Words], _Atom]:
+    atoms: dict[tuple[frozenset[str], Words], _Atom] = {}
+    for thing in things:
+        mark = frozenset(thing.measures), thing.words
+        atom = atoms.get(mark)
+        if atom is None:
+            atom = atoms[mark] = _Atom(0, {measure: [] for measure in thing.measures})
+        if thing.count:
+            atom.count += thing.count
+            for measure, proof in thing.measures.items():
+                atom.proof[measure] += proof
+    return atoms
+
+
+def _places(measures: frozenset[str], words: Words) -> Iterator[_Key]:
+    """Where things are counted."""
+    for measure in measures:
+        yield "", "", measure
+    sorted_by = dict(words)
+    for name, (dimension, counted) in TABLES.items():
+        for word in dict.fromkeys(sorted_by.get(dimension, ())):
+            for measure in counted:
+                if measure in measures:
+                    yield name, word, measure
 
 
 def _cells(tallies: Mapping[_Key, _Tally], least: int) -> dict[_Key, Cell | None]:
@@ -214,7 +234,7 @@ def _cells(tallies: Mapping[_Key, _Tally], least: int) -> dict[_Key, Cell | None
     ]
     shown = printable(sums, least)
     return {
-        key: Cell(tally.count, tuple(sorted(tally.entries))) if key in shown else None
+        key: Cell(tally.count, tuple(sorted(set(tally.entries)))) if key in shown else None
         for key, tally in tallies.items()
     }
 
