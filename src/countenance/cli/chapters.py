@@ -53,7 +53,7 @@ NAMES = {
     "searches_refused": "searches refused",
     "searches_empty": "searches answered with nobody",
     "candidates": "candidates in the answers",
-    "listed": "people listed, in each answer once",
+    "listed": "people listed, each once an answer",
     "reviewed": "people listed and reviewed",
     "confirmed": "reviewed and confirmed",
     "wrong": "reviewed and found wrong",
@@ -222,12 +222,15 @@ def _review(report: Json) -> Iterator[Block]:
         _count(totals[name]) for name in ("searches", "searches_refused", "listed", "reviewed", "wrong")
     )
     sentence = (
-        f"Searches asked for: **{searches}**, of them refused: **{refused}**. They listed **{listed}** people"
+        f"Searches asked for: **{searches}**, of them refused: **{refused}**. The others listed people "
     )
     if share is None:
-        sentence += f", of whom **{reviewed}** were reviewed."
+        sentence += f"**{listed}** times; reviewed: **{reviewed}**."
     else:
-        sentence += f"; of the **{reviewed}** that were reviewed, **{wrong}** were wrong: **{share} %**."
+        sentence += (
+            f"**{listed}** times; of the **{reviewed}** times that were reviewed, **{wrong}** were wrong: "
+            f"**{share} %**."
+        )
     yield Text(sentence.replace(HIDDEN, f"`{HIDDEN}`"))
     cells = {name: totals[name] for name in ("listed", "reviewed", "confirmed", "undecided", "wrong")}
     if None not in cells.values() and cells["listed"]["count"]:

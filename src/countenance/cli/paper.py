@@ -238,5 +238,6 @@ svg .value { font-variant-numeric: tabular-nums; } svg .grid { stroke: var(--rul
 .undecided { fill: var(--undecided); } .left { fill: var(--left); }
 .blank { border-bottom: 1px solid var(--ink); min-height: 3.2rem; color: var(--muted); font-size: .9rem; }
 @media print { :root { color-scheme: light; } body { font-size: 10.5pt; } main { padding: 0; }
+  section { overflow: visible; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   h2, h3 { break-after: avoid; } tr, figure { break-inside: avoid; } }
 """
