@@ -17,9 +17,13 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+
+import countenance.ledger
+from countenance.ledger.merkle import leaf_hash
 from tests.unit.ledger.exported import (
     FIRST,
     LINES,
+    ORIGIN,
     SECOND,
     SUBJECT,
     Files,
@@ -33,9 +37,8 @@ from tests.unit.ledger.exported import (
     witness_line,
     write,
 )
-
-import countenance.ledger
-from countenance.ledger.merkle import leaf_hash
+from tests.unit.ledger.test_verifier_reports import Month
+from tests.unit.ledger.test_verifier_reports import told as counted
 
 PAGE = Path(countenance.ledger.__file__).parent / "verifier" / "verify.html"
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -191,7 +194,9 @@ def test_a_witness_is_named(page: Page, things: Path) -> None:
     (things / "witness.pub").write_text(witness_line())
     page.give(things / "kept.pub", things / "witness.pub", things / "log")
     assert page.verdict == "good", page.said
-    assert "The witness witness.example signed it too, at 2025-11-24 16:00:00 UTC" in page.said
+    assert (
+        "The witness witness.example saw the first 600 entries too, at 2025-11-24 16:00:00 UTC" in page.said
+    )
     (things / "witness.pub").write_text(witness_line(SECOND))
     page.give(things / "witness.pub")
     assert page.verdict == "bad"
@@ -222,6 +227,37 @@ def test_words_of_an_entry_are_words_and_no_markup(page: Page, things: Path) -> 
     assert page.verdict == "good"
     assert "<img" in page.said
     assert page.driver.title != "run"
+
+
+def test_a_report_is_counted_again(page: Page, things: Path) -> None:
+    entries = Month(2, 120).entries
+    bodies = [body(entry) for entry in entries]
+    write(things / "month", published(bodies))
+    closing = note(grow(bodies), len(bodies) - 3, FIRST).decode()
+    told = {"report": 1, "log": ORIGIN, **counted(entries[:-3]), "witnesses": []}
+    told["heads"] = {"opening": None, "closing": closing}
+    (things / "november.json").write_text(json.dumps(told))
+    page.give(things / "kept.pub", things / "november.json", things / "month")
+    assert page.verdict == "good", page.said
+    assert "november.json is what the record comes to from 2026-11-05 to 2026-11-25" in page.said
+    told["totals"]["searches"]["count"] -= 1
+    (things / "less.json").write_text(json.dumps(told))
+    page.give(things / "less.json")
+    assert page.verdict == "bad"
+    assert "totals, searches, count: the report says" in page.said
+
+
+def test_it_counts_and_withholds_what_reports_do(page: Page) -> None:
+    script = """
+    const [entries, account, least] = given;
+    const recount = new Recount(entries.length, "2026-11-05", "2026-11-25", account);
+    entries.forEach((entry, number) => recount.see(number, entry));
+    return recount.report(least);
+    """
+    for seed in range(25):
+        entries, account = Month(seed, 10 * seed).entries, [None, None, "111", "222"][seed % 4]
+        for least in (1, 5):
+            assert page.ask(script, entries, account, least) == counted(entries, account, least), seed
 
 
 # ---- The same checks as the stand-alone file's

@@ -506,8 +506,10 @@ def test_a_witness_is_believed_where_its_key_is_given(ask: Ask, tmp_path: Path) 
     keys = tmp_path / "witnesses"
     keys.write_text(witness_line())
     assert ask("log", log).said["witnesses"] == []
-    seen = [{"name": "witness.example", "time": "2025-11-24T16:00:00Z"}]
-    assert ask("log", log, "--witness", keys).said["witnesses"] == seen
+    seen = {"name": "witness.example", "time": "2025-11-24T16:00:00Z"}
+    assert ask("log", log, "--witness", keys).said["witnesses"] == [{**seen, "size": SIZE}]
+    write(log, {"checkpoint": PLAIN["checkpoint"], "checkpoints/256": cosign(PLAIN["checkpoints/256"])})
+    assert ask("log", log, "--witness", keys).said["witnesses"] == [{**seen, "size": 256}]
     keys.write_text(witness_line(SECOND))
     assert ask("log", log, "--witness", keys).file == "checkpoint"
 
@@ -525,7 +527,7 @@ def test_any_changed_byte_of_a_cosigned_head_is_found(place: int, change: int) -
 def _cosigned(head: bytes) -> None:
     read = verifier.read_head(head, "checkpoint")
     verifier.Keys(verifier.read_keys(LINES[0], "kept.pub")).check(read)
-    verifier.cosigned(read, verifier.read_keys(witness_line(WITNESS), "witnesses", b"\x04"))
+    verifier.cosigned([read], verifier.read_keys(witness_line(WITNESS), "witnesses", b"\x04"))
 
 
 # ---- Receipts

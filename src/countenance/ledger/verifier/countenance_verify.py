@@ -534,14 +534,26 @@ class Keys:
             raise Fault(f"{head.file} is not signed by this log's key", None, head.file)
 
 
-def cosigned(head: Head, witnesses: list[Key]) -> list[tuple[str, int]]:
-    """Name and time (Unix seconds) of each witness's cosignature. Raises Fault for one missing or false."""
+class Cosigned(NamedTuple):
+    """A witness saw the log at that size, at that time (Unix seconds)."""
+
+    name: str
+    size: int
+    time: int
+
+
+def cosigned(heads: Sequence[Head], witnesses: Sequence[Key]) -> list[Cosigned]:
+    """The largest head that each witness cosigned. Raises Fault where there is none, or one is false."""
     found = []
     for key in witnesses:
-        raw = head.line_of(key)
-        if raw is None:
-            raise Fault(f"{head.file} is not cosigned by the witness {key.name}", None, head.file)
-        found.append((key.name, int.from_bytes(raw[:8], "big")))
+        for head in sorted(heads, key=lambda head: -head.size):
+            raw = head.line_of(key)
+            if raw is not None:
+                found.append(Cosigned(key.name, head.size, int.from_bytes(raw[:8], "big")))
+                break
+        else:
+            file = heads[0].file
+            raise Fault(f"neither {file} nor a kept one is cosigned by the witness {key.name}", None, file)
     return found
 
 
@@ -701,7 +713,8 @@ class Reading:
         self._suspect: Suspect | None = None
         self._turns: list[tuple[Any, Any]] = []
         keys.check(folder.newest)
-        self._waiting = sorted(self._due(kept), key=lambda head: head.size)
+        self.due = self._due(kept)
+        self._waiting = sorted(self.due, key=lambda head: head.size)
 
     def _due(self, kept: Sequence[Head]) -> list[Head]:
         """The heads to meet. Raises Fault for one beyond the newest checkpoint."""
@@ -849,7 +862,7 @@ def verify_log(
     Raises Fault.
     """
     reading = Reading(folder, Keys(trusted, folder), kept, see)
-    seen_by = cosigned(folder.newest, list(witnesses))
+    seen_by = cosigned(reading.due, witnesses)
     reading.run(progress)
     calls = reading.calls
     return {
@@ -866,7 +879,7 @@ def verify_log(
         "checkpoints": reading.heads,
         "keys": len(reading.keys.chain),
         "kept": [head.size for head in kept],
-        "witnesses": [{"name": name, "time": _utc(when)} for name, when in seen_by],
+        "witnesses": _seen(seen_by),
         "beyond": folder.strays(),
     }
 
@@ -1409,7 +1422,7 @@ def _log(options: argparse.Namespace) -> dict[str, Any]:
         words.append(f"  It begins with the {size:,} entries of the checkpoint that you kept.")
     if found["beyond"]:
         words.append(f"  {found['beyond']} files go beyond the newest checkpoint and were not looked at.")
-    return {**found, "words": words + _view(found["witnesses"])}
+    return {**found, "words": words + _view(found["witnesses"], found["size"])}
 
 
 def _some(numbers: list[int]) -> str:
@@ -1417,9 +1430,19 @@ def _some(numbers: list[int]) -> str:
     return f": {listed}." if numbers else "."
 
 
-def _view(witnesses: list[dict[str, str]]) -> list[str]:
+def _seen(witnesses: Sequence[Cosigned]) -> list[dict[str, Any]]:
+    return [{"name": name, "size": size, "time": _utc(when)} for name, size, when in witnesses]
+
+
+def _view(witnesses: list[dict[str, Any]], size: int) -> list[str]:
+    words = []
+    for seen in witnesses:
+        later = f"; the {size - seen['size']:,} later ones it has not" if seen["size"] < size else ""
+        words.append(
+            f"  {seen['name']} saw the first {seen['size']:,} entries too, at {seen['time']}{later}."
+        )
     if witnesses:
-        return [f"  Cosigned by {seen['name']} at {seen['time']}." for seen in witnesses]
+        return words
     return [
         "  A split view is not excluded: no witness's cosignature was verified, so others may have been",
         "  shown another record. Compare checkpoints with them, or give a witness's key with --witness.",
@@ -1485,7 +1508,7 @@ def _report(options: argparse.Namespace) -> dict[str, Any]:
     if heads["opening"] is not None:
         kept.append(read_head(heads["opening"].encode(), "the report's opening checkpoint"))
     given = _given_keys(options.witness, WITNESS_KEY) if options.witness else []
-    seen_by = cosigned(closing, [key for key in given if key.name in told["witnesses"]])
+    seen_by = cosigned([closing], [key for key in given if key.name in told["witnesses"]])
     folder, keys = Folder(options.log), _given_keys(options.key)
     found = verify_log(folder, keys, kept, (), recount.see, _progress())
     if not found["entries"]:
@@ -1501,12 +1524,10 @@ def _report(options: argparse.Namespace) -> dict[str, Any]:
     where = differs({name: told.get(name) for name in counted}, counted)
     if where:
         raise Fault(where)
-    return _recounted(told, counted, seen_by)
+    return _recounted(told, counted, _seen(seen_by))
 
 
-def _recounted(
-    told: dict[str, Any], counted: dict[str, Any], seen_by: list[tuple[str, int]]
-) -> dict[str, Any]:
+def _recounted(told: dict[str, Any], counted: dict[str, Any], seen: list[dict[str, Any]]) -> dict[str, Any]:
     cells = [cell for table in counted["tables"].values() for row in table for cell in row.items()]
     figures = [cell for name, cell in [*counted["totals"].items(), *cells] if name not in _FACTS]
     words = [
@@ -1514,20 +1535,19 @@ def _recounted(
         f"  from its first {counted['size']:,} entries, and all are the same. {figures.count(None):,} are",
         "  not printed, as the rule for small counts has it.",
     ]
-    named = {name for name, _ in seen_by}
+    named = {each["name"] for each in seen}
     words += [
         f"  It names the witness {name}, whose key you did not give."
         for name in told["witnesses"]
         if name not in named
     ]
-    seen = [{"name": name, "time": _utc(when)} for name, when in seen_by]
     return {
         "origin": told["log"],
         "size": counted["size"],
         "figures": len(figures),
         "withheld": figures.count(None),
         "witnesses": seen,
-        "words": words + _view(seen),
+        "words": words + _view(seen, counted["size"]),
     }
 
 
@@ -1585,7 +1605,7 @@ def _parser() -> argparse.ArgumentParser:
     log = commands.add_parser("log", help="verify all of an exported log")
     log.add_argument("folder")
     log.add_argument("--checkpoint", help="one that was kept outside: the log must begin with its entries")
-    log.add_argument("--witness", help="verifier keys, one a line: each must have cosigned the newest head")
+    log.add_argument("--witness", help="verifier keys, one a line: each must have cosigned some head")
     receipt = commands.add_parser("receipt", help="verify the receipt of a call")
     receipt.add_argument("receipt")
     receipt.add_argument("--log", help="an exported log that the receipt must belong to")
