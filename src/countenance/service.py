@@ -11,7 +11,7 @@ from importlib.metadata import version
 from countenance.aws import declaration, model, sigv4
 from countenance.aws.objects import Endpoint, Folders
 from countenance.declared import NOTHING, Declared
-from countenance.errors import AwsError, UnrecognizedClient
+from countenance.errors import AwsError, StorageError, UnrecognizedClient
 from countenance.galleries import Galleries
 from countenance.gate import Answer, Gate
 from countenance.keys import Keys
@@ -74,6 +74,7 @@ class Service:
             if self._database.write(lambda connection: note_settings(connection, ledger, compares(tools))):
                 LOG.info("what compares is noted in the ledger: %s", tools.vision.model)
             self._presence.tidy()
+            self._scrub_after_a_crash()
             undo.pop_all()
 
     def call(self, target: str | None, body: bytes, caller: Caller, declared: Declared = NOTHING) -> Answer:
@@ -112,6 +113,14 @@ class Service:
         with self._database.reading() as connection:
             for key in self._keys.unusable(connection):
                 LOG.warning("key %s is refused: it or its organisation was changed in the database", key)
+
+    def _scrub_after_a_crash(self) -> None:
+        """A process that died between a deletion and its scrub left the bytes in the write-ahead log."""
+        try:
+            if not self._database.scrub(patience=0.1):
+                LOG.info("somebody reads the database; its write-ahead log is emptied by the next deletion")
+        except StorageError as fault:
+            LOG.warning("what was deleted before a crash may be in the write-ahead log still: %s", fault)
 
     def close(self) -> None:
         """Finish what was begun and let go of the home."""

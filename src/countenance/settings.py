@@ -26,7 +26,7 @@ class Settings:
     region: the one that ARNs and the credentials file name; look-ups ignore it.
     threads: cores that models may use; 0 means all.
     waiting: calls that may be in the house at once; one more is told to slow down.
-    publish: a folder that the worker keeps a published copy of the ledger in; empty for none.
+    publish: the folder that the worker keeps a published copy of the ledger in; empty for none.
     commercial_only: whether to load only models whose licence and training labels leave commercial use open;
     `countenance models list` says what disappears.
     signing_key: the file that holds the ledger's key where it is kept outside the home, on a volume that is

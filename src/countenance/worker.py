@@ -12,7 +12,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from countenance import publication, upkeep
 from countenance.errors import CountenanceError
@@ -54,7 +53,7 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
             yield f"the checkpoint of {done.size} entries signed by {', '.join(done.signed)}"
 
     def published(_now: dt.datetime) -> Iterable[str]:
-        done = publication.exported(settings, Path(settings.publish))
+        done = publication.exported(settings, settings.home / settings.publish)
         if done.size != done.before:
             yield f"{done.size - done.before} entries published to {settings.publish}"
 

@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import random
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,17 +18,19 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from countenance import office
+from countenance import office, settings
 from countenance.aws.model import OURS
 from countenance.client import declare
+from countenance.database import Database
 from countenance.declared import Declared
 from countenance.ledger import erasure, subject_tag
 from countenance.ledger.entry import canonical
 from countenance.ledger.merkle import leaf_hash
 from countenance.policy import Retention, retention
 from countenance.server import Running
+from countenance.service import Service
 from tests.door.house import House
-from tests.fakes import BLUE, GREEN, RED, picture
+from tests.fakes import BLUE, GREEN, RED, FakeVision, picture
 
 PHOTO = {RED: {"Bytes": picture(RED)}, GREEN: {"Bytes": picture(GREEN)}, BLUE: {"Bytes": picture(BLUE)}}
 
@@ -269,3 +272,18 @@ def test_a_tenth_is_erased_and_every_old_receipt_still_holds(house: House) -> No
     kept = house.settings.home.parent / "kept"
     kept.write_text(head)
     office.verified(house.settings, known=kept)
+
+
+def test_what_a_killed_process_left_is_scrubbed_by_the_next_start(
+    house: House, furnished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = secrets_of(house, "anna")
+    monkeypatch.setattr(Database, "scrub", lambda *_, **__: True)
+    furnished.erase_subject(ExternalImageId="anna")
+    shutil.copytree(house.settings.home, tmp_path / "killed" / "home")  # as it lies there at that moment
+    monkeypatch.undo()
+    assert any(secret in everything(tmp_path / "killed" / "home") for secret in mine)
+    again = Service(settings.load(tmp_path / "killed" / "home"), FakeVision())
+    left = everything(tmp_path / "killed" / "home")
+    again.close()
+    assert not [secret for secret in mine if secret[:16] in left or secret[-16:] in left]

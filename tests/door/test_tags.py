@@ -126,7 +126,7 @@ def test_a_refusal_says_the_same_in_message_header_and_ledger(police: House) -> 
 
 
 def test_the_end_of_a_purpose_is_a_day_and_moves_only_forward_for_its_owner(house: House) -> None:
-    """An earlier end shuts more; a later one, or none, would keep faces longer, and takes the policy owner."""
+    """An earlier end shuts more; a later one, or none, keeps faces longer, and takes the policy owner."""
     house.call("CreateCollection", CollectionId="people").result()
     arn = f"arn:aws:rekognition:us-east-1:{house.caller.account}:collection/people"
 
