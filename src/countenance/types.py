@@ -345,8 +345,8 @@ class Decision:
     """What policy said. rules: ids of the rules that decided; errors: why an engine could not answer.
 
     pack: SHA-256 (hex) over every rule, entity and schema byte in force. refusals: what the rules that
-    refused rest on, and what turns each. advice: what concerns the whole call beside that. missing: what would
-    take the call out of the reach of one of them, and it does not say: fields of Declared, and tags.
+    refused rest on, and what turns each. advice: what concerns the whole call beside that. missing: what
+    would take the call out of the reach of one of them, and it does not say: fields of Declared, and tags.
     """
 
     allowed: bool

@@ -114,7 +114,9 @@ def test_a_statement_the_database_refuses_is_a_storage_error(database: Database)
 def test_a_full_disk_is_an_error_and_loses_nothing(database: Database) -> None:
     """SQLite's own page limit: the file may not grow any further."""
     database.write(lambda connection: connection.execute(organisation("1")))
-    database.write(lambda connection: driver(connection).execute("PRAGMA max_page_count=1"))  # as small as it is now
+    database.write(
+        lambda connection: driver(connection).execute("PRAGMA max_page_count=1")
+    )  # as small as it is now
     fill = functools.partial(write_accounts, database, 2000)
     with pytest.raises(StorageError, match="full"):
         fill()

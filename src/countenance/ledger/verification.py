@@ -234,6 +234,8 @@ class _Heads:
         self._handovers = dict(extent.handovers)
         self._successor: tuple[int, Ed25519PublicKey] | None = None
         self._note, self._known = known, None if known is None else checkpoint.peek(known)
+        if self._known and self._known.origin != origin:
+            raise LedgerError(f"the checkpoint that was kept elsewhere is not one of {origin}")
 
     def follow(self, seq: int, body: Mapping[str, Any]) -> None:
         """Learn from an entry that another key signs from the next head on."""

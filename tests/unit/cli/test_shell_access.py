@@ -134,8 +134,8 @@ def test_laws_of_another_place_are_named_with_the_line_that_adds_them(shell: She
     assert "Not in force" not in again
     bare = tmp_path / "bare"
     shell("init", "--home", bare)
-    told = shell("keys", "create", "--home", bare, "--organisation", "C", "--kind", "ngo", "--place", "US-CA")
-    assert "Not in force" not in told.stderr
+    made = shell("keys", "create", "--home", bare, "--organisation", "C", "--kind", "ngo", "--place", "US-CA")
+    assert "Not in force" not in made.stderr
 
 
 def test_a_place_that_a_pack_would_bring_is_said_to_be_one(shell: Shell, home: Path) -> None:
@@ -149,8 +149,8 @@ def test_a_key_for_no_place_in_particular_is_said_to_have_no_law(shell: Shell, h
     assert "No law of a place holds for me" in shell("keys", "create", "--home", home).stderr
     made = ("keys", "create", "--home", home, "--organisation", "Clippings", "--kind", "media")
     assert "No law of a place holds for Clippings" in shell(*made).stderr
-    made = ("keys", "create", "--home", home, "--organisation", "Daily", "--kind", "media", "--place", "CH")
-    assert "No law" not in shell(*made).stderr
+    daily = ("keys", "create", "--home", home, "--organisation", "Daily", "--kind", "media", "--place", "CH")
+    assert "No law" not in shell(*daily).stderr
 
 
 def test_nothing_is_made_where_the_file_exists(shell: Shell, home: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ import hashlib
 import hmac
 import json
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -1531,9 +1532,9 @@ def _recounted(told: dict[str, Any], counted: dict[str, Any], seen: list[dict[st
     cells = [cell for table in counted["tables"].values() for row in table for cell in row.items()]
     figures = [cell for name, cell in [*counted["totals"].items(), *cells] if name not in _FACTS]
     words = [
-        f"The report is what the log {told['log']} comes to: {len(figures):,} figures were counted again",
-        f"  from its first {counted['size']:,} entries, and all are the same. {figures.count(None):,} are",
-        "  not printed, as the rule for small counts has it.",
+        f"The report is what the log {told['log']} comes to.",
+        f"  {len(figures):,} figures were counted again from its first {counted['size']:,} entries, and all are",
+        f"  the same; {figures.count(None):,} of them are not printed, as the rule for small counts has it.",
     ]
     named = {each["name"] for each in seen}
     words += [
@@ -1667,5 +1668,7 @@ def _printable(line: str) -> str:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # piped into `head`, it ends as other programs do
     gc.disable()  # nothing here refers to itself, and looking for what does takes a quarter of the time
     sys.exit(main())
