@@ -1533,8 +1533,8 @@ def _recounted(told: dict[str, Any], counted: dict[str, Any], seen: list[dict[st
     figures = [cell for name, cell in [*counted["totals"].items(), *cells] if name not in _FACTS]
     words = [
         f"The report is what the log {told['log']} comes to.",
-        f"  {len(figures):,} figures were counted again from its first {counted['size']:,} entries, and all are",
-        f"  the same; {figures.count(None):,} of them are not printed, as the rule for small counts has it.",
+        f"  {len(figures):,} figures were counted again from its first {counted['size']:,} entries, and all",
+        f"  are the same; {figures.count(None):,} of them are not printed, as the rule for small counts has it.",
     ]
     named = {each["name"] for each in seen}
     words += [
