@@ -1534,7 +1534,7 @@ def _recounted(told: dict[str, Any], counted: dict[str, Any], seen: list[dict[st
     words = [
         f"The report is what the log {told['log']} comes to.",
         f"  {len(figures):,} figures were counted again from its first {counted['size']:,} entries, and all",
-        f"  are the same; {figures.count(None):,} of them are not printed, as the rule for small counts has it.",
+        f"  are the same; {figures.count(None):,} are not printed, as the rule for small ones has it.",
     ]
     named = {each["name"] for each in seen}
     words += [
