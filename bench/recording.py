@@ -62,6 +62,8 @@ class Disk:
     def seal(self, connection: Any) -> None:  # noqa: ARG002
         time.sleep(self.pause)
 
+    def settled(self) -> None: ...
+
 
 class Recorder:
     """The gate of a home, and one call to record again and again."""

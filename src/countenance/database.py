@@ -322,6 +322,9 @@ class Journal(Protocol):
     def seal(self, connection: Connection) -> None:
         """All work is done; raising undoes all of it."""
 
+    def settled(self) -> None:
+        """The commit returned: all of it is durable."""
+
 
 class Statement:
     """A statement that is compiled once and handed to the driver as it is.
@@ -506,6 +509,8 @@ class Database:
                         failures.append((job, fault))
                 for journal in self._journals:
                     journal.seal(connection)
+            for journal in self._journals:
+                journal.settled()
         except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
             self._let_go()
             for job in batch:

@@ -97,6 +97,8 @@ class Unsealed:
     def seal(self, connection: Connection) -> None:
         raise StorageError("no seal, no commit")
 
+    def settled(self) -> None: ...
+
 
 def test_what_runs_before_the_commit_runs_inside_it(database: Database) -> None:
     database.keep(Unsealed())

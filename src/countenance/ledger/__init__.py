@@ -38,7 +38,15 @@ from countenance.ledger.entry import (
     rotate_entry,
     settings_entry,
 )
-from countenance.ledger.merkle import Frontier, Tree, leaf_hash, peaks, verify_inclusion
+from countenance.ledger.merkle import (
+    EMPTY_ROOT,
+    Frontier,
+    Tree,
+    leaf_hash,
+    peaks,
+    verify_consistency,
+    verify_inclusion,
+)
 from countenance.ledger.vault import Record, Vault, private, subject_tag
 from countenance.ledger.verification import Progress, Snapshots, Verified, raw
 
@@ -113,7 +121,7 @@ class Ledger:
         self._sealed = 0  # how many entries `_head` covers
         self._grown: list[bytes] = []  # the leaves that `_tree` has beyond those
         self._marked = 0  # how many of them there were when the work at hand began
-        self._seen = 0  # how many entries were durable when a transaction last began
+        self._durable = Checkpoint(origin, 0, EMPTY_ROOT)  # what we last knew to be on the disk
 
     @property
     def public_key(self) -> Ed25519PublicKey:
@@ -150,13 +158,10 @@ class Ledger:
         # A signed head speaks for every entry before it: if ours is still the newest, our tree holds.
         if note is None or note != self._head or not size == self._sealed == self._tree.size:
             self._tree = self._signed(connection, size, note)
+            self._check_continues(connection, size)
             self._head, self._sealed = note, size
         self._grown, self._marked, self._successor = [], 0, None
-        if size < self._seen:
-            raise LedgerError(
-                f"the ledger was put back: it holds {size} entries where {self._seen} were durable before"
-            )
-        self._seen = size
+        self.settled()
 
     def mark(self) -> None:
         """One more piece of work begins."""
@@ -191,6 +196,11 @@ class Ledger:
         if len(newest) == 2 and newest[0] // KEPT_EVERY == newest[1] // KEPT_EVERY:
             _DROP_HEAD.run(connection, dropped=newest[0])
         self._head, self._sealed, self._grown = note, size, []
+
+    def settled(self) -> None:
+        """What was sealed is durable: from here on nothing shorter, and nothing else, is this log."""
+        if self._sealed != self._durable.size:
+            self._durable = Checkpoint(self.origin, self._sealed, self._tree.root())
 
     def entry(self, connection: Connection, seq: int) -> dict[str, Any]:
         """Read an entry. Raises LedgerError where it is missing or its leaf hash does not fit its body."""
@@ -269,6 +279,21 @@ class Ledger:
             )
         self._check_successor(connection)
         return tree
+
+    def _check_continues(self, connection: Connection, size: int) -> None:
+        """Raises LedgerError unless the tree just read begins with what was durable before: a signature does
+        not tell a copy that was put back, nor one that another process went on from."""
+        before = self._durable
+        if size < before.size:
+            raise LedgerError(
+                f"the ledger was put back: it holds {size} entries where {before.size} were durable before"
+            )
+        proof = stored_tree(connection, size).consistency(before.size, size)
+        if not verify_consistency(before.size, size, before.root, self._tree.root(), proof):
+            raise LedgerError(
+                f"the ledger was put back, and went on: its first {before.size} entries are not those that "
+                "were durable before"
+            )
 
     def _check_successor(self, connection: Connection) -> None:
         """Raises LedgerError where another key was to sign from the last handover on."""

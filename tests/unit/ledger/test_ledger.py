@@ -58,6 +58,8 @@ class Full:
     def seal(self, connection: Connection) -> None:
         raise OSError("no space left on device")
 
+    def settled(self) -> None: ...
+
 
 def together(home: Database, *works: Work) -> list[Written | Exception]:
     """Pieces of work that share one commit, and what each came to."""
@@ -355,12 +357,46 @@ def test_a_running_process_does_not_go_back_to_an_older_head(
     home: Database, ledger: Ledger, forger: Database
 ) -> None:
     """Everything fits as of the first entry: only who knows that there were more can tell."""
-    home.write(lambda c: None)  # begun with five entries on disk
     forger.write(lambda c: c.execute(entries.delete().where(entries.c.seq > 0)))
     forger.write(lambda c: c.execute(nodes.delete()))
     forger.write(lambda c: c.execute(checkpoints.delete().where(checkpoints.c.size > 1)))
     refused(home, ledger, "put back: it holds 1 entries where 5 were durable")
     assert write(home, opened_beside(home))[0].seq == 1  # a new process cannot know
+
+
+def put_back(home: Database, ledger: Ledger) -> None:
+    """A copy of the file from before the newest entry, a refusal's say, over the file with it."""
+    file = Path(str(home.url.database))
+    home.scrub()
+    before = file.read_bytes()
+    write(home, ledger)
+    home.scrub()
+    home._readers.dispose()
+    home._let_go()
+    home._writer.dispose()
+    file.write_bytes(before)
+
+
+def test_a_running_process_misses_even_the_newest_commit(home: Database, ledger: Ledger) -> None:
+    write(home, ledger, 5)
+    put_back(home, ledger)
+    with pytest.raises(LedgerError, match="put back: it holds 5 entries where 6 were durable"):
+        write(home, ledger)
+
+
+def test_a_running_process_does_not_follow_another_that_went_on_from_a_copy(
+    home: Database, ledger: Ledger
+) -> None:
+    write(home, ledger, 5)
+    put_back(home, ledger)
+    beside = Database(str(home.url))
+    try:
+        write(beside, opened(beside), 4, n=1)  # a new process cannot know
+    finally:
+        beside.close()
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="put back, and went on: its first 6 entries are not"):
+            write(home, ledger)
 
 
 def opened_beside(home: Database) -> Ledger:
