@@ -134,8 +134,8 @@ def test_laws_of_another_place_are_named_with_the_line_that_adds_them(shell: She
     assert "Not in force" not in again
     bare = tmp_path / "bare"
     shell("init", "--home", bare)
-    made = shell("keys", "create", "--home", bare, "--organisation", "C", "--kind", "ngo", "--place", "US-CA")
-    assert "Not in force" not in made.stderr
+    third = shell("keys", "create", "--home", bare, "--organisation", "C", "--kind", "ngo", "--place", "US-CA")
+    assert "Not in force" not in third.stderr
 
 
 def test_a_place_that_a_pack_would_bring_is_said_to_be_one(shell: Shell, home: Path) -> None:
