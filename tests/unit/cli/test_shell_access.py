@@ -134,7 +134,8 @@ def test_laws_of_another_place_are_named_with_the_line_that_adds_them(shell: She
     assert "Not in force" not in again
     bare = tmp_path / "bare"
     shell("init", "--home", bare)
-    third = shell("keys", "create", "--home", bare, "--organisation", "C", "--kind", "ngo", "--place", "US-CA")
+    charity = ("--organisation", "C", "--kind", "ngo", "--place", "US-CA")
+    third = shell("keys", "create", "--home", bare, *charity)
     assert "Not in force" not in third.stderr
 
 
