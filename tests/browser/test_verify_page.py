@@ -306,7 +306,8 @@ FLIPS = """
 const wrong = [], chance = (below) => Math.floor(Math.random() * below);
 const named = (path, told) => {
   const number = 256 * Number(path.slice(-3));
-  if (path.startsWith("tile/entries/")) return told.entry >= number && told.entry < number + 256;
+  if (path.startsWith("tile/entries/"))
+    return told.entry >= number && told.entry < number + 256 && [null, undefined, path].includes(told.file);
   return told.file === path;
 };
 for (const [index, [path, content]] of decoded.entries())

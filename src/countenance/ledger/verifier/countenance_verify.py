@@ -823,8 +823,9 @@ class Reading:
         self._suspect = Suspect(first, text, text, tile)
 
     def _meet(self, head: Head, root: bytes) -> None:
+        """Hold a head to the root of as many entries. One that ends before what is suspect says nothing of it."""
         self.keys.check(head)
-        suspect = self._suspect
+        suspect = self._suspect if self._suspect and self._suspect.number < head.size else None
         if head.root == root and suspect:
             raise Fault(suspect.changed_tile, suspect.number, suspect.tile)
         if head.root == root:
