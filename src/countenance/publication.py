@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance.database import checkpoints, handovers, witnessed
-from countenance.errors import LedgerError
+from countenance.errors import HomeError, LedgerError
 from countenance.ledger import KEPT_EVERY, checkpoint, stored_tree
 from countenance.ledger.export import Log, Published, export
 from countenance.ledger.submission import Witness
@@ -49,13 +49,16 @@ def exported(
 
     note: the signed head. Where none is given the newest, as the witnesses sign it. with_entries: whether the
     entries are published, or only their hashes. progress: told how many entries are written, of how many.
-    Raises LedgerError where what is stored, or what the folder holds, is not what was signed.
+    Raises LedgerError where what is stored, or what the folder holds, is not what was signed, and HomeError
+    where the home lies in the folder: its secrets would be published with it.
     """
+    if settings.home.resolve().is_relative_to(folder.resolve()):
+        raise HomeError(f"the home lies in {folder}: what publishes that folder would publish its secrets")
     log = Log(*public_keys(settings.ledger_public_key))
     head = submitted(settings).note if note is None else note
     with reading(settings) as snapshots:
         with snapshots() as connection:
-            kept = _kept(connection)
+            kept = _kept(connection, log.head(head).size)
         return export(folder, log, head, snapshots, kept, with_entries=with_entries, progress=progress)
 
 
@@ -121,12 +124,13 @@ def _newest(connection: Connection) -> str:
     return checkpoint.joined(heads[newest], others.get(newest, heads[newest]))
 
 
-def _kept(connection: Connection) -> dict[int, str]:
-    """The heads that are kept, by size, but for the newest, and the newest witnessed: those may still go."""
+def _kept(connection: Connection, published: int) -> dict[int, str]:
+    """The heads that are kept, by size, and of each witness the newest that it signed; but not the newest of
+    our own, which may still go, nor a witnessed one that is published as the checkpoint itself."""
     heads, both, others = (_notes(connection, table) for table in (checkpoints, handovers, witnessed))
     kept: dict[int, str] = {}
-    for notes, last in ((heads, max(heads, default=0)), (both, None), (others, max(others, default=0))):
-        for size in notes.keys() - {last}:
+    for notes, without in ((heads, max(heads, default=0)), (both, None), (others, published)):
+        for size in notes.keys() - {without}:
             kept[size] = checkpoint.joined(kept[size], notes[size]) if size in kept else notes[size]
     return kept
 

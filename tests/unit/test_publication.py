@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from countenance import office, publication
 from countenance.database import witnessed
-from countenance.errors import LedgerError
+from countenance.errors import HomeError, LedgerError
 from countenance.ledger import checkpoint
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
@@ -130,6 +130,28 @@ def test_a_head_that_was_signed_is_published_though_the_log_has_grown(
     assert publication.exported(home, tmp_path / "out", note=note).size == 2
     assert (tmp_path / "out/checkpoint").read_text() == note
     assert publication.exported(home, tmp_path / "out").size == 302
+
+
+def test_what_a_follower_signed_is_published_though_the_log_has_grown(home: Settings, tmp_path: Path) -> None:
+    """Else whoever holds the follower's key finds nothing of it in what is published by a log at work."""
+    follower = found(tmp_path / "witness", NAMES[0])
+    follower.trust(home.ledger_public_key.read_text())
+    named, out = replace(home, witnesses=(follower.line,)), tmp_path / "out"
+    publication.exported(named, out)
+    seen = follower.follow(str(out))
+    publication.cosigned(named, seen.note)
+    grow(home)
+    publication.exported(named, out)
+    assert signers((out / "checkpoint").read_text(), follower) == []
+    assert signers((out / f"checkpoints/{seen.size}").read_text(), follower) == [NAMES[0]]
+
+
+@pytest.mark.parametrize("folder", ["home", "."])
+def test_a_home_is_not_published_with_its_secrets(home: Settings, tmp_path: Path, folder: str) -> None:
+    with pytest.raises(HomeError, match="secrets"):
+        publication.exported(home, tmp_path / folder)
+    assert not (tmp_path / folder / "checkpoint").exists()
+    publication.exported(home, home.home / "public")
 
 
 def test_what_a_follower_signed_is_taken_if_it_is_of_this_log(
