@@ -20,6 +20,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 import countenance.ledger
 from countenance.ledger.merkle import leaf_hash
+from tests.unit.ledger import test_agreement
 from tests.unit.ledger.exported import (
     FIRST,
     LINES,
@@ -356,6 +357,17 @@ def test_any_changed_byte_is_found_and_named(page: Page) -> None:
 def test_a_record_signed_anew_over_nonsense_is_found(bodies: list[bytes], entry: int, page: Page) -> None:
     told = page.ask(CHECK + "return check(decoded)", packed(published(bodies, kept=[1, 256])), LINES[0], None)
     assert told["entry"] == entry
+
+
+def test_it_says_the_same_as_the_others_of_what_is_no_entry_or_no_head(page: Page) -> None:
+    for name, (number, written) in test_agreement.NO_ENTRIES.items():
+        files = packed(published(test_agreement.record(number, written)))
+        told = page.ask(CHECK + "return check(decoded)", files, LINES[0], None)
+        assert told["entry"] == number, name
+    for name, (head, good) in test_agreement.HEADS.items():
+        files = packed({**published(test_agreement.BODIES), "checkpoint": head.encode()})
+        told = page.ask(CHECK + "return check(decoded)", files, LINES[0], None)
+        assert ("fault" not in told) == good, name
 
 
 def test_a_log_that_was_cut_off(page: Page) -> None:

@@ -36,6 +36,7 @@ LONGEST_NOTE = 64 * 1024
 """Bytes of a note that is looked at: some hundred signatures."""
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
+_SIGNATURE = re.compile("\N{EM DASH} ([^ +]+) ([^ ]+)")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
@@ -166,7 +167,7 @@ def cosignature(note: str, name: str, key: Ed25519PublicKey) -> tuple[int, str] 
 def signers(note: str) -> set[str]:
     """The names under a note, but for the log's own."""
     origin = text_of(note).partition("\n")[0]
-    return {_fields(line)[1] for line in _signature_lines(note)} - {origin}
+    return {_fields(line)[0] for line in _signature_lines(note)} - {origin}
 
 
 def joined(note: str, *others: str) -> str:
@@ -179,7 +180,7 @@ def joined(note: str, *others: str) -> str:
         if text_of(each) != text_of(note):
             raise LedgerError("signatures over different heads cannot be put under one")
         for line in _signature_lines(each):
-            _, signer, encoded = _fields(line)
+            signer, encoded = _fields(line)
             lines[signer, decode(encoded)[:4]] = line
     return f"{text_of(note)}\n" + "".join(f"{line}\n" for line in lines.values())
 
@@ -213,16 +214,20 @@ def _cosigned_text(note: str, time: int) -> bytes:
 
 
 def _signature_lines(note: str) -> list[str]:
-    return note.partition("\n\n")[2].split("\n")[:-1]
+    """Raises LedgerError for a note whose last line was cut off, or has something after it."""
+    *lines, rest = note.partition("\n\n")[2].split("\n")
+    if rest:
+        raise LedgerError("the checkpoint does not end with a signature line")
+    return lines
 
 
 def _signatures(note: str, name: str, identity: bytes) -> list[tuple[str, bytes]]:
     """The signature lines of one key, and what each holds after its id."""
     found = []
     for line in _signature_lines(note):
-        dash, signer, encoded = _fields(line)
+        signer, encoded = _fields(line)
         raw = decode(encoded)
-        if dash == "\N{EM DASH}" and signer == name and raw[:4] == identity:
+        if signer == name and raw[:4] == identity:
             found.append((line, raw[4:]))
     return found
 
@@ -237,11 +242,12 @@ def _parse(text: str) -> Checkpoint:
     return Checkpoint(lines[0], int(lines[1]), root)
 
 
-def _fields(line: str) -> tuple[str, str, str]:
-    fields = line.split(" ")
-    if len(fields) != 3:
-        raise LedgerError("a signature line of the checkpoint does not have three fields")
-    return fields[0], fields[1], fields[2]
+def _fields(line: str) -> tuple[str, str]:
+    """The signer's name, and the key's id and signature in base64."""
+    fields = _SIGNATURE.fullmatch(line)
+    if not fields:
+        raise LedgerError("a signature line of the checkpoint is not a dash, a name and a signature")
+    return fields[1], fields[2]
 
 
 def decode(text: str) -> bytes:

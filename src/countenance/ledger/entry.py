@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, NoReturn
 
 from countenance.declared import NOTHING, Change, Declared
 from countenance.ledger.vault import subject_tag
@@ -49,12 +50,22 @@ class Act(StrEnum):
 LONGEST = 65_535
 """Bytes of one entry (C2SP tlog-tiles: two bytes hold its length)."""
 
+DEEPEST = 2
+"""Lists within one another."""
+
 _EXACT = 2**53
 """Whole numbers from here on lose digits in JSON tools that read them as doubles (RFC 8785, 3.2.2.3)."""
 
 # For what `_check` lets through this is RFC 8785, byte for byte (a test compares it with the package
 # rfc8785), at a tenth of the time.
 _dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ValueError(f"{what} is no whole number")
+
+
+_load = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse).decode
 
 
 def canonical(entry: Mapping[str, object]) -> bytes:
@@ -73,12 +84,37 @@ def canonical(entry: Mapping[str, object]) -> bytes:
     return body
 
 
-def _check(name: str, value: object) -> None:
+def parsed(body: bytes) -> dict[str, Any]:
+    """What an entry says. Raises ValueError for what `canonical` does not write: of a member that is there
+    twice, say, one reader would see the first and another the last."""
+    try:
+        text = body.decode()
+        entry = _load(text)
+        if not isinstance(entry, dict) or _dump(entry) != text:
+            raise ValueError("another spelling")
+        for name, value in entry.items():
+            if not name.isascii() or (type(value) is not str and not _plain(value)):
+                raise ValueError(f"{name!r} holds what no entry does")
+    except (ValueError, RecursionError) as fault:
+        raise ValueError(f"it is not canonical JSON: {fault}") from fault
+    return entry
+
+
+def _plain(value: object, depth: int = 0) -> bool:
+    kind = type(value)
+    if kind is list:
+        return depth < DEEPEST and all(_plain(item, depth + 1) for item in value)  # type: ignore[attr-defined]
+    return kind is str or kind is bool or (kind is int and -_EXACT < value < _EXACT)  # type: ignore[operator]
+
+
+def _check(name: str, value: object, depth: int = 0) -> None:
     if isinstance(value, str | bool):
         return
     if isinstance(value, list):
+        if depth == DEEPEST:
+            raise ValueError(f"{name}: lists hold lists, and those hold none")
         for item in value:
-            _check(name, item)
+            _check(name, item, depth + 1)
     elif not isinstance(value, int):
         raise TypeError(
             f"{name}: the log takes text, whole numbers, booleans and lists, not {type(value).__name__}"

@@ -8,7 +8,6 @@ takes a checkpoint kept elsewhere (`known`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from countenance.database import checkpoints, entries, handovers, nodes
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint
 from countenance.ledger.checkpoint import Checkpoint
-from countenance.ledger.entry import Act
+from countenance.ledger.entry import VERSION, Act, parsed
 from countenance.ledger.merkle import Frontier, Node, Tree, leaf_hash
 
 Progress = Callable[[int, int], None]
@@ -239,7 +238,7 @@ class _Heads:
 
     def follow(self, seq: int, body: Mapping[str, Any]) -> None:
         """Learn from an entry that another key signs from the next head on."""
-        if body.get("act") != Act.ROTATE:
+        if body.get("kind") != "govern" or body.get("act") != Act.ROTATE:
             return
         now = checkpoint.verifier_key(self._origin, self._keys[-1])
         if body.get("key_before") != now:
@@ -320,6 +319,10 @@ class _Calls:
         self._counted: dict[str, int] = {}
 
     def follow(self, seq: int, body: dict[str, Any]) -> None:
+        if type(body.get("v")) is not int or body["v"] != VERSION:
+            raise LedgerError(
+                f"entry {seq} is of version {body.get('v')!r}, which this Countenance does not know", seq
+            )
         match body.get("kind"):
             case "decision":
                 self.decisions += 1
@@ -328,7 +331,7 @@ class _Calls:
                     self._count(seq, str(body.get("caller")), body["counter"])
             case "outcome":
                 decision = body.get("decision")
-                if not isinstance(decision, int) or decision not in self.open:
+                if type(decision) is not int or decision not in self.open:
                     raise LedgerError(f"entry {seq} is an outcome, but decision {decision} awaits none", seq)
                 self.outcomes += 1
                 self.open.remove(decision)
@@ -341,7 +344,7 @@ class _Calls:
 
     def _count(self, seq: int, caller: str, counter: Any) -> None:
         before = self._counted.get(caller, 0)
-        if counter != before + 1:
+        if type(counter) is not int or counter != before + 1:
             raise LedgerError(
                 f"entry {seq} is call {counter} of the key {caller}, after call {before}: calls "
                 "were left out, or its counter was changed",
@@ -389,10 +392,10 @@ def _body(row: Stored, seq: int) -> dict[str, Any]:
     if not isinstance(row.body, bytes) or leaf_hash(row.body) != row.leaf:
         raise LedgerError(f"entry {seq} was changed: its bytes do not hash to its leaf", seq)
     try:
-        body = json.loads(row.body)
+        body = parsed(row.body)
     except ValueError as error:
-        raise LedgerError(f"entry {seq} is not JSON", seq) from error
-    if not isinstance(body, dict) or body.get("seq") != seq:
+        raise LedgerError(f"entry {seq} is none that this log would take: {error}", seq) from error
+    if type(body.get("seq")) is not int or body["seq"] != seq:
         raise LedgerError(f"entry {seq} holds what was written as another entry", seq)
     return body
 

@@ -38,8 +38,9 @@ class Complete:
         self.nodes[level, index] = value
 
 
-def body(entry: Mapping[str, Any]) -> bytes:
-    return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+def body(entry: Mapping[str, Any], *, sort_keys: bool = True, ensure_ascii: bool = False) -> bytes:
+    """An entry as the log writes it; with the options as other tools do."""
+    return json.dumps(entry, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=ensure_ascii).encode()
 
 
 def tag(seq: int) -> str:

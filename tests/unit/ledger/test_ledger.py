@@ -88,7 +88,7 @@ def together(home: Database, *works: Work) -> list[Written | Exception]:
 
 
 def decision(connection: Connection, ledger: Ledger, **more: object) -> Written:
-    return ledger.append(connection, {"kind": "decision", **more})
+    return ledger.append(connection, {"v": 1, "kind": "decision", **more})
 
 
 def write(home: Database, ledger: Ledger, count: int = 1, **more: object) -> list[Written]:
@@ -109,9 +109,9 @@ def test_entries_are_numbered_from_nought_and_carry_their_number(home: Database,
     written = [write(home, ledger, n=n)[0] for n in range(5)]
     assert [w.seq for w in written] == [0, 1, 2, 3, 4]
     with home.reading() as connection:
-        assert ledger.entry(connection, 3) == {"kind": "decision", "n": 3, "seq": 3}
+        assert ledger.entry(connection, 3) == {"v": 1, "kind": "decision", "n": 3, "seq": 3}
         bodies = connection.execute(sa.select(entries.c.body).order_by(entries.c.seq)).scalars().all()
-    assert bodies[3] == b'{"kind":"decision","n":3,"seq":3}'
+    assert bodies[3] == b'{"kind":"decision","n":3,"seq":3,"v":1}'
     assert [leaf_hash(body) for body in bodies] == [w.leaf for w in written]
 
 

@@ -18,6 +18,7 @@ from countenance.errors import LedgerError
 from countenance.ledger import Ledger, Verified, verification
 from countenance.ledger.checkpoint import Checkpoint
 from countenance.ledger.checkpoint import verify as open_note
+from countenance.ledger.entry import canonical
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -43,7 +44,11 @@ def record() -> bytes:
         with store.begin() as connection:
             ledger.begin(connection)
             for seq in range(seq, seq + count):  # noqa: B020 - numbering goes on
-                call = {"kind": "decision"} if seq % 2 == 0 else {"kind": "outcome", "decision": seq - 1}
+                call = (
+                    {"v": 1, "kind": "decision"}
+                    if seq % 2 == 0
+                    else {"v": 1, "kind": "outcome", "decision": seq - 1}
+                )
                 assert ledger.append(connection, call).seq == seq
             seq += 1
             ledger.seal(connection)
@@ -248,7 +253,7 @@ def test_a_record_written_anew_needs_a_head_kept_elsewhere() -> None:
     with store.begin() as connection:
         ledger.begin(connection)
         for _ in range(SIZE):
-            ledger.append(connection, {"kind": "decision", "forged": True})
+            ledger.append(connection, {"v": 1, "kind": "decision", "forged": True})
         ledger.seal(connection)
     assert verify(other).size == SIZE
     assert found(other, "kept elsewhere", known=note(copy(), SIZE)) is None
@@ -303,7 +308,7 @@ def test_a_node_too_many_is_noticed(level: int, index: int) -> None:
 def rewrite(raw: sqlite3.Connection, seq: int) -> None:
     """Another body, with the leaf to match it."""
     (body,) = raw.execute("SELECT body FROM entries WHERE seq = ?", [seq]).fetchone()
-    body = json.dumps({**json.loads(body), "forged": True}).encode()
+    body = canonical({**json.loads(body), "forged": True})
     raw.execute("UPDATE entries SET body = ?, leaf = ? WHERE seq = ?", [body, leaf_hash(body), seq])
 
 
@@ -352,6 +357,7 @@ def test_the_first_of_several_changes_is_named() -> None:
         ({"kind": "outcome", "decision": 1}, "decision 1 awaits none"),
         ({"kind": "outcome", "decision": 999}, "awaits none"),
         ({"kind": "outcome"}, "decision None awaits none"),
+        ({"kind": "outcome", "decision": False}, "decision False awaits none"),
     ],
 )
 def test_an_outcome_without_a_decision_of_its_own_is_named(entry: dict[str, object], told: str) -> None:
@@ -359,7 +365,7 @@ def test_an_outcome_without_a_decision_of_its_own_is_named(entry: dict[str, obje
     ledger = Ledger(KEY, ORIGIN)
     with engine(raw).begin() as connection:
         ledger.begin(connection)
-        ledger.append(connection, entry)
+        ledger.append(connection, {"v": 1, **entry})
         ledger.seal(connection)
     assert found(raw, told) == SIZE
 
@@ -369,7 +375,7 @@ def test_an_entry_of_an_unknown_kind_is_named() -> None:
     ledger = Ledger(KEY, ORIGIN)
     with engine(raw).begin() as connection:
         ledger.begin(connection)
-        ledger.append(connection, {"kind": "gossip"})
+        ledger.append(connection, {"v": 1, "kind": "gossip"})
         ledger.seal(connection)
     assert found(raw, "is of kind 'gossip', which this Countenance does not know") == SIZE
 
@@ -383,6 +389,7 @@ def test_an_entry_of_an_unknown_kind_is_named() -> None:
         ([("a", 2)], 0),
         ([("a", 1), ("a", 1)], 1),
         ([("a", 1), ("a", "2")], 1),
+        ([("a", True)], 0),
     ],
 )
 def test_a_gap_in_the_counters_of_a_key_is_named(counters: list[tuple[str, object]], at: int | None) -> None:
@@ -391,8 +398,8 @@ def test_a_gap_in_the_counters_of_a_key_is_named(counters: list[tuple[str, objec
     with engine(raw).begin() as connection:
         ledger.begin(connection)
         for caller, counter in counters:
-            ledger.append(connection, {"kind": "decision", "caller": caller, "counter": counter})
-        ledger.append(connection, {"kind": "govern", "act": "revoke", "caller": "a"})
+            ledger.append(connection, {"v": 1, "kind": "decision", "caller": caller, "counter": counter})
+        ledger.append(connection, {"v": 1, "kind": "govern", "act": "revoke", "caller": "a"})
         ledger.seal(connection)
     if at is None:
         assert (verify(raw).decisions, verify(raw).administered) == (32 + len(counters), 1)
@@ -413,7 +420,7 @@ def handed_over() -> sqlite3.Connection:
             if work == 1:
                 ledger.hand_over(connection, SUCCESSOR, dt.datetime(2026, 11, 22, tzinfo=dt.UTC))
             for _ in range(0 if work == 1 else 10):
-                ledger.append(connection, {"kind": "govern"})
+                ledger.append(connection, {"v": 1, "kind": "govern"})
             ledger.seal(connection)
     assert ledger.public_key == SUCCESSOR.public_key()
     return raw

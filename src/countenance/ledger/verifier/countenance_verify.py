@@ -565,7 +565,14 @@ def _refuse(_: str) -> Any:
     raise ValueError("a fraction")
 
 
-_DECODER = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse)
+def _whole(digits: str) -> int:
+    number = int(digits)
+    if not -(2**53) < number < 2**53:
+        raise ValueError("a number that other readers of JSON round")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_refuse, parse_int=_whole, parse_constant=_refuse)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -594,14 +601,36 @@ def _told(body: bytes, number: int, entries: list[dict[str, Any]]) -> Fault | No
         entry, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return Fault(f"entry {number} is not canonical JSON", number)
-    if end != len(text) or not isinstance(entry, dict):
+    if end != len(text) or not isinstance(entry, dict) or (_odd(body) and not _ordinary(entry)):
         return Fault(f"entry {number} is not canonical JSON", number)
     if type(entry.get("seq")) is not int or entry["seq"] != number:
         return Fault(f"entry {number} holds what was written as entry {entry.get('seq')}", number)
-    if entry.get("v") != 1 or entry.get("kind") not in ("decision", "outcome", "govern"):
+    if (
+        type(entry.get("v")) is not int
+        or entry["v"] != 1
+        or entry.get("kind") not in ("decision", "outcome", "govern")
+    ):
         return Fault(f"entry {number} is of a kind or version that this file does not know", number)
     entries.append(entry)
     return None
+
+
+def _odd(body: bytes) -> bool:
+    """Whether an entry may hold what none does: most tell at a glance that they do not."""
+    nested = b"[[" in body or b",[" in body or body.count(b"{") > 1
+    return nested or b"null" in body or not body.isascii()
+
+
+def _ordinary(entry: dict[str, Any]) -> bool:
+    """Whether it holds texts, whole numbers, booleans, lists and lists in lists, under ASCII names: of more,
+    readers of JSON have more than one opinion."""
+    return "".join(entry).isascii() and all(_plain(value) for value in entry.values())
+
+
+def _plain(value: object, lists: int = 2) -> bool:
+    if isinstance(value, list):
+        return lists > 0 and all(_plain(item, lists - 1) for item in value)
+    return isinstance(value, (str, int))  # a bool is an int
 
 
 def entry_of(body: bytes, number: int) -> dict[str, Any]:
