@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import checkpoints, entries, handovers, nodes
+from countenance.database import Statement, checkpoints, entries, handovers, nodes, witnessed
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint
 from countenance.ledger.checkpoint import Checkpoint
@@ -29,6 +29,9 @@ Progress = Callable[[int, int], None]
 
 Snapshots = Callable[[], AbstractContextManager[Connection]]
 """Opens a consistent snapshot of the database. An open one holds back erasure, so each is let go soon."""
+
+Seal = tuple[str, Ed25519PublicKey]
+"""A name and the key that signs under it."""
 
 CHUNK = 4096
 """Entries read at a time, and then compared with the tree nodes they complete."""
@@ -55,17 +58,19 @@ def verify(
     key: Ed25519PublicKey,
     progress: Progress | None = None,
     known: str | None = None,
+    witnesses: Sequence[Seal] = (),
 ) -> Verified:
     """Recompute everything from the bodies: the log as it is now, whatever is appended meanwhile.
 
     key: any of those that ever signed this log, one after the other. known: the note of a checkpoint kept
-    elsewhere, which this log must extend. Raises LedgerError with the first entry that does not fit; where a
+    elsewhere, which this log must extend. witnesses: whose signatures, where there are any, must be true.
+    Raises LedgerError with the first entry that does not fit; where a
     node or a head is at odds, with the first entry that it alone vouches for.
     """
     with snapshots() as connection:
         extent = _extent(connection)
         first = _first_key(connection, origin, key, extent.handovers)
-    reading = _Reading(snapshots, _Heads(extent, origin, first, known))
+    reading = _Reading(snapshots, _Heads(extent, origin, first, known, witnesses))
     for rows in _chunks(snapshots, extent.last):
         reading.take(rows)
         if progress:
@@ -102,26 +107,28 @@ def outcomes(connection: Connection, decisions: Collection[int]) -> dict[int, in
 
 
 class _Extent(NamedTuple):
-    """What there is to verify at one moment. heads, handovers: sizes and notes, the smallest first."""
+    """What there is to verify at one moment. heads, handovers, witnessed: sizes and notes, the smallest
+    first."""
 
     entries: int
     last: int
     nodes: int
     heads: list[tuple[int, Any]]
     handovers: list[tuple[int, Any]]
+    witnessed: list[tuple[int, Any]]
 
 
 def _extent(connection: Connection) -> _Extent:
     counted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.max(entries.c.seq), -1))
     number, last = connection.execute(counted.select_from(entries)).one()
     stored = connection.execute(sa.select(sa.func.count()).select_from(nodes)).scalar_one()
-    heads, both = (
+    heads, both, others = (
         [(size, note) for size, note in connection.execute(_notes(table))]
         if sa.inspect(connection).has_table(table.name)  # an older home is read as it lies
         else []
-        for table in (checkpoints, handovers)
+        for table in (checkpoints, handovers, witnessed)
     )
-    return _Extent(number, last, stored, heads, both)
+    return _Extent(number, last, stored, heads, both, others)
 
 
 def _notes(table: sa.Table) -> sa.Select[Any]:
@@ -226,10 +233,18 @@ class _Heads:
     vouched: the first so many entries are as the last good head says.
     """
 
-    def __init__(self, extent: _Extent, origin: str, first: Ed25519PublicKey, known: str | None) -> None:
+    def __init__(
+        self,
+        extent: _Extent,
+        origin: str,
+        first: Ed25519PublicKey,
+        known: str | None,
+        witnesses: Sequence[Seal],
+    ) -> None:
         self.vouched = 0
-        self._origin, self._keys = origin, [first]
-        self._waiting = list(reversed(extent.heads))
+        self._origin, self._keys, self._witnesses = origin, [first], witnesses
+        self._newest = extent.heads[-1][0] if extent.heads else 0
+        self._waiting = sorted(extent.heads + extent.witnessed, key=lambda head: -head[0])
         self._handovers = dict(extent.handovers)
         self._successor: tuple[int, Ed25519PublicKey] | None = None
         self._note, self._known = known, None if known is None else checkpoint.peek(known)
@@ -265,11 +280,12 @@ class _Heads:
             raise LedgerError(
                 f"entries {size} to {promised - 1} are gone: a checkpoint was signed over them", size
             )
-        if self.vouched != size:
+        if not self._newest == self.vouched == size:
+            covered = min(self._newest, self.vouched)
             raise LedgerError(
-                f"no checkpoint covers the entries from {self.vouched} on; the newest was removed, "
+                f"no checkpoint covers the entries from {covered} on; the newest was removed, "
                 "or they were added by something else",
-                self.vouched,
+                covered,
             )
         if self._handovers:
             raise LedgerError(f"no entry tells of the change of keys at size {min(self._handovers)}")
@@ -298,6 +314,8 @@ class _Heads:
             head = checkpoint.verify(note, self._origin, self._keys[-1])
             if head.size != size:
                 raise LedgerError(f"its text is about size {head.size}")
+            for name, key in self._witnesses:
+                checkpoint.cosignature(str(note), name, key)
         except LedgerError as fault:
             raise LedgerError(
                 f"the checkpoint stored for size {size} is not good ({fault}); entries from {self.vouched} "
@@ -355,16 +373,20 @@ class _Calls:
 
 def read(connection: Connection, seq: int) -> dict[str, Any]:
     """One entry. Raises LedgerError where it is missing or its leaf hash does not fit its body."""
-    row = connection.execute(_stored().where(entries.c.seq == seq)).first()
-    if row is None:
-        raise LedgerError(f"there is no entry {seq}", seq)
-    return _body(Stored(*row), seq)
+    return _body(_row(connection, seq), seq)
 
 
 def bytes_of(connection: Connection, seq: int) -> bytes:
     """One entry as it is written. Raises LedgerError as `read` does."""
-    read(connection, seq)
-    return bytes(connection.execute(sa.select(entries.c.body).where(entries.c.seq == seq)).scalar_one())
+    row = _row(connection, seq)
+    _body(row, seq)
+    return bytes(row.body)
+
+
+def _row(connection: Connection, seq: int) -> Stored:
+    for row in _ONE.run(connection, one=seq):
+        return Stored(*row)
+    raise LedgerError(f"there is no entry {seq}", seq)
 
 
 def _stored() -> sa.Select[Any]:
@@ -403,3 +425,6 @@ def _body(row: Stored, seq: int) -> dict[str, Any]:
 def raw(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """A column as it lies on disk: SQLite keeps any type anywhere, and a changed row need not be ours."""
     return sa.type_coerce(column, sa.types.NullType())
+
+
+_ONE = Statement(_stored().where(entries.c.seq == sa.bindparam("one")))

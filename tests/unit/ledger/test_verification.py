@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from countenance import database
 from countenance.errors import LedgerError
 from countenance.ledger import Ledger, Verified, verification
-from countenance.ledger.checkpoint import Checkpoint
+from countenance.ledger.checkpoint import Checkpoint, cosign, sign
 from countenance.ledger.checkpoint import verify as open_note
 from countenance.ledger.entry import canonical
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
@@ -300,6 +300,52 @@ def test_a_node_too_many_is_noticed(level: int, index: int) -> None:
     raw = copy()
     raw.execute("INSERT INTO nodes VALUES (?, ?, ?)", [level, index, bytes(32)])
     found(raw, "stored nodes")
+
+
+WITNESS = Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
+SEALS = [("council.example", WITNESS.public_key())]
+
+
+def witnessed(size: int) -> sqlite3.Connection:
+    """The record, with a head that a witness signed too."""
+    raw = copy()
+    head = note(raw, size)
+    line = cosign(head, "council.example", WITNESS, 1_764_000_000)
+    raw.execute("INSERT INTO witnessed VALUES (?, ?)", [size, head + line])
+    return raw
+
+
+@pytest.mark.parametrize("size", HEADS)
+def test_a_witnessed_head_verifies(size: int) -> None:
+    raw = witnessed(size)
+    assert verification.verify(engine(raw).connect, ORIGIN, KEY.public_key(), witnesses=SEALS).size == SIZE
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(HEADS), st.integers(0, 10_000), st.integers(1, 255))
+def test_a_flipped_byte_of_a_witnessed_head_is_named(size: int, at: int, mask: int) -> None:
+    raw = witnessed(size)
+    (before,) = raw.execute("SELECT note FROM witnessed").fetchone()
+    name = before.rindex("\N{EM DASH}")
+    at %= len(before)
+    assume(not name < at < name + len("- council.example abcdef"))  # then somebody else is named there
+    raw.execute("UPDATE witnessed SET note = ?", [flipped(before, at, mask)])
+    with pytest.raises(LedgerError, match=f"size {size}") as fault:
+        verification.verify(engine(raw).connect, ORIGIN, KEY.public_key(), witnesses=SEALS)
+    assert fault.value.entry == vouched_before(size - 1)
+
+
+def test_a_witnessed_head_of_another_record_is_named() -> None:
+    raw = copy()
+    head = sign(Checkpoint(ORIGIN, 30, bytes(32)), KEY)
+    raw.execute("INSERT INTO witnessed VALUES (30, ?)", [head])
+    assert found(raw, "the checkpoint of size 30 was signed over") == FIRST
+
+
+def test_a_witnessed_head_does_not_stand_for_the_newest() -> None:
+    raw = witnessed(SIZE)
+    raw.execute("DELETE FROM checkpoints WHERE size = ?", [SIZE])
+    assert found(raw, f"no checkpoint covers the entries from {FIRST} on") == FIRST
 
 
 # Forgers who know how it works
