@@ -77,7 +77,8 @@ def canonical(entry: Mapping[str, object]) -> bytes:
     for name, value in entry.items():
         if not name.isascii():
             raise ValueError(f"{name!r} is no name for a member of an entry")
-        _check(name, value)
+        if type(value) is not str and not _plain(value):
+            _check(name, value)
     body = _dump(entry).encode()
     if len(body) > LONGEST:
         raise ValueError(f"an entry holds {LONGEST} bytes at most, not {len(body)}")

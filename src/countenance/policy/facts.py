@@ -283,14 +283,19 @@ def tags_of(reads: Iterable[str]) -> frozenset[str]:
     return frozenset(said & TAGS.keys())
 
 
-def defaults(declared: Declared, collection: Collection | None, reads: Iterable[str]) -> tuple[str, ...]:
+@cache
+def _said_by(reads: frozenset[str]) -> frozenset[str | None]:
+    """What would say the facts that rules read. Asked at every call, and the same as long as the packs are."""
+    return frozenset(SAID_BY.get(".".join(path.split(".")[:3])) for path in reads)
+
+
+def defaults(declared: Declared, collection: Collection | None, reads: frozenset[str]) -> tuple[str, ...]:
     """What rules read that the call leaves to a default, by what would say it. Grounds have none."""
     fields = {"purpose", "place", *Scene.__slots__}
     unsaid = {name for name in fields if getattr(declared, name) is None}
     if collection is not None:
         unsaid |= TAGS.keys() - collection.tags.keys()
-    read = {SAID_BY.get(".".join(path.split(".")[:3])) for path in reads}
-    return tuple(sorted(unsaid & read))
+    return tuple(sorted(unsaid & _said_by(reads)))
 
 
 def organisation(caller: Caller) -> Organisation:
