@@ -235,13 +235,20 @@ def traces(connection: Connection, gallery: Gallery, face_ids: Sequence[str] | N
     query = sa.select(faces.c.vector, faces.c.subject, faces.c.external_image_id).where(
         faces.c.collection == gallery.number
     )
+    renewed = (
+        sa.select(renewals.c.vector)
+        .join(faces, faces.c.number == renewals.c.face)
+        .where(faces.c.collection == gallery.number)
+    )
     rows: list[Any] = []
+    secrets: set[bytes] = set()
     for some in [None] if face_ids is None else _chunks(face_ids):
-        asked = query if some is None else query.where(faces.c.face_id.in_(some))
-        rows += connection.execute(asked).all()
+        these = sa.true() if some is None else faces.c.face_id.in_(some)
+        rows += connection.execute(query.where(these)).all()
+        secrets |= set(connection.execute(renewed.where(these)).scalars())  # computed anew, not yet in use
     names = {row.external_image_id for row in rows} - {""}
     return Traces(
-        secrets=tuple({secret for row in rows for secret in (row.vector, row.subject)}),
+        secrets=tuple(secrets.union(*((row.vector, row.subject) for row in rows))),
         texts=tuple(names) if len(names) <= FEW else (),
     )
 

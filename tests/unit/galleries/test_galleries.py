@@ -143,6 +143,16 @@ def renew(database: Database, gallery: Gallery, **vectors: Vector) -> int:
     return left
 
 
+def test_what_was_computed_anew_is_among_the_traces_of_a_face(database: Database, gallery: Gallery) -> None:
+    face, other = enrol(database, gallery, template(1, "a"), template(2))
+    new = vector()
+    assert renew(database, gallery, **{face.face_id: new}) == 1
+    with database.reading() as connection:
+        some = [store.traces(connection, gallery, ids) for ids in ([face.face_id], None, [other.face_id])]
+    assert [traces is not None and new.tobytes() in traces.secrets for traces in some] == [True, True, False]
+    assert [traces and len(traces.secrets) for traces in some] == [3, 5, 2]
+
+
 def test_renewal_waits_for_every_face_and_keeps_their_ids(
     database: Database, gallery: Gallery, tmp_path: Path
 ) -> None:
