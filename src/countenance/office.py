@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy.engine import Connection
 
 from countenance import settings as homes
-from countenance.database import Database, checkpoints, entries, home
+from countenance.database import Database, entries, home
 from countenance.errors import HomeError, LedgerError, StorageError
 from countenance.keys import Key, Keys, Organisation
 from countenance.ledger import (
@@ -202,25 +202,14 @@ def verified(
 
     progress: told how many entries are verified, of how many. public_key: a copy of `ledger.pub` that was
     kept outside the home. known: a file with a checkpoint that the ledger must extend.
-    Raises LedgerError with the first bad entry.
+    Raises LedgerError with the first bad entry, and HomeError where a file that was kept is not of this log.
     """
     name, keys = public_keys(public_key or settings.ledger_public_key)
+    if public_key:
+        _check_log(settings, public_key, name)
+    note = _kept(settings, known) if known else None
     with reading(settings) as snapshots:
-        return verification.verify(
-            snapshots, name, keys[0], progress, None if known is None else _text(known)
-        )
-
-
-def newest_checkpoint(settings: Settings) -> str:
-    """The newest signed head of the ledger, to be kept elsewhere. Raises LedgerError where it is not good."""
-    name, keys = public_keys(settings.ledger_public_key)
-    query = sa.select(verification.raw(checkpoints.c.note)).order_by(checkpoints.c.size.desc()).limit(1)
-    with reading(settings) as snapshots, snapshots() as connection:
-        note: str | None = connection.execute(query).scalar_one_or_none()
-    if note is None:
-        raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
-    checkpoint.verify(note, name, keys[-1])
-    return note
+        return verification.verify(snapshots, name, keys[0], progress, note)
 
 
 def rotate(settings: Settings) -> str:
@@ -266,10 +255,12 @@ def entry(settings: Settings, number: int) -> dict[str, Any]:
 
 def disclosed(settings: Settings, number: int) -> Record:
     """What a call said that the ledger only commits to, with the record's key: whoever is shown both can hold
-    them to the entry. Raises LedgerError where nothing private was said, or its key was destroyed."""
+    them to the entry. Raises LedgerError where there is no such entry, where nothing private was said, and
+    where its key was destroyed."""
     with reading(settings) as snapshots, snapshots() as connection:
         record = Vault(Keys(secret_of(settings.master_key))).open(connection, number)
     if record is None:
+        entry(settings, number)
         raise LedgerError(
             f"entry {number} has no private record: nothing private was said, or its key was destroyed",
             number,
@@ -285,6 +276,23 @@ def credentials(key: Key, secret: str, region: str) -> str:
         f"aws_secret_access_key = {secret}\n"
         f"region = {region}\n"
     )
+
+
+def _kept(settings: Settings, file: Path) -> str:
+    note = text_of(file)
+    try:
+        _check_log(settings, file, checkpoint.peek(note).origin)
+    except LedgerError as fault:
+        raise HomeError(f"{file} holds no checkpoint: {fault}") from fault
+    return note
+
+
+def _check_log(settings: Settings, kept: Path, name: str) -> None:
+    if name != settings.log_name:
+        raise HomeError(
+            f"{kept} is of the log {name}, and this home's is {settings.log_name}: it is the wrong file, or "
+            "another ledger was put in the place of the one you knew"
+        )
 
 
 def _check_words(
@@ -407,7 +415,8 @@ def reading(settings: Settings) -> Iterator[Snapshots]:
     try:
         yield snapshot
     except sa.exc.SQLAlchemyError as fault:
-        raise StorageError(f"the database cannot be read: {fault}") from fault
+        why = getattr(fault, "orig", None) or fault
+        raise StorageError(f"the database cannot be read: {why}") from fault
     finally:
         engine.dispose()
 
@@ -415,7 +424,7 @@ def reading(settings: Settings) -> Iterator[Snapshots]:
 def public_keys(path: Path) -> tuple[str, tuple[Ed25519PublicKey, ...]]:
     """A log's name and its keys, oldest first, of a file of C2SP verifier lines. Raises HomeError."""
     try:
-        lines = [checkpoint.read_key(line) for line in _text(path).splitlines() or [""]]
+        lines = [checkpoint.read_key(line) for line in text_of(path).splitlines() or [""]]
     except LedgerError as fault:
         raise HomeError(f"{path} is not a verifier key: {fault}") from fault
     if len({name for name, _ in lines}) != 1:
@@ -423,11 +432,14 @@ def public_keys(path: Path) -> tuple[str, tuple[Ed25519PublicKey, ...]]:
     return lines[0][0], tuple(key for _, key in lines)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Raises HomeError, also where the file is no text."""
     try:
         return path.read_text("utf-8")
-    except (OSError, ValueError) as fault:
-        raise HomeError(f"{path} cannot be read ({fault})") from fault
+    except OSError as fault:
+        raise HomeError(f"{path} cannot be read: {fault.strerror}") from fault
+    except ValueError as fault:
+        raise HomeError(f"{path} cannot be read: it is no text") from fault
 
 
 def secret_of(path: Path) -> bytes:

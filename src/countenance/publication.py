@@ -21,20 +21,21 @@ from countenance.ledger.submission import Witness
 from countenance.office import database_of, public_keys, reading
 from countenance.settings import Settings
 
-__all__ = ["Published", "Round", "cosigned", "exported", "submitted"]
+__all__ = ["Published", "Round", "cosigned", "exported", "heads", "newest_checkpoint", "submitted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
     """What came of showing witnesses a head of `size` entries: who signed, and why others did not.
 
-    note: the head with their signatures.
+    note: the head with their signatures. unasked: who has no URL, and comes by itself.
     """
 
     size: int
     note: str
     signed: tuple[str, ...]
     failed: Mapping[str, str]
+    unasked: tuple[str, ...] = ()
 
 
 def exported(
@@ -89,7 +90,7 @@ def submitted(settings: Settings) -> Round:
                     failed[witness.name] = str(fault)
     if signed:
         _keep(settings, size, note)
-    return Round(size, note, tuple(signed), failed)
+    return Round(size, note, tuple(signed), failed, tuple(each.name for each in witnesses if not each.url))
 
 
 def cosigned(settings: Settings, note: str) -> Round:
@@ -115,24 +116,47 @@ def cosigned(settings: Settings, note: str) -> Round:
     return Round(head.size, whole, tuple(signed), {})
 
 
+def newest_checkpoint(settings: Settings) -> str:
+    """The newest signed head, with the signatures of witnesses, to be kept elsewhere.
+
+    Raises LedgerError where it is not good.
+    """
+    name, keys = public_keys(settings.ledger_public_key)
+    with reading(settings) as snapshots, snapshots() as connection:
+        note = _newest(connection)
+    checkpoint.verify(note, name, keys[-1])
+    return note
+
+
 def _newest(connection: Connection) -> str:
     """The newest signed head, with the signatures of witnesses where there are any."""
-    heads, others = _notes(connection, checkpoints), _notes(connection, witnessed)
-    if not heads:
+    own, others = _notes(connection, checkpoints), _notes(connection, witnessed)
+    if not own:
         raise LedgerError("the ledger has no checkpoint: nothing was recorded yet, or it was removed")
-    newest = max(heads)
-    return checkpoint.joined(heads[newest], others.get(newest, heads[newest]))
+    newest = max(own)
+    return checkpoint.joined(own[newest], others.get(newest, own[newest]))
 
 
 def _kept(connection: Connection, published: int) -> dict[int, str]:
     """The heads that are kept, by size, and of each witness the newest that it signed; but not the newest of
     our own, which may still go, nor a witnessed one that is published as the checkpoint itself."""
-    heads, both, others = (_notes(connection, table) for table in (checkpoints, handovers, witnessed))
-    kept: dict[int, str] = {}
-    for notes, without in ((heads, max(heads, default=0)), (both, None), (others, published)):
-        for size in notes.keys() - {without}:
-            kept[size] = checkpoint.joined(kept[size], notes[size]) if size in kept else notes[size]
-    return kept
+    own, both, others = (_notes(connection, table) for table in (checkpoints, handovers, witnessed))
+    own.pop(max(own, default=0), None)
+    others.pop(published, None)
+    return _joined(own, both, others)
+
+
+def heads(connection: Connection) -> dict[int, str]:
+    """Every signed head by size, with every signature there is. Raises LedgerError where one is no text."""
+    return _joined(*(_notes(connection, table) for table in (checkpoints, handovers, witnessed)))
+
+
+def _joined(*several: Mapping[int, str]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for notes in several:
+        for size, note in notes.items():
+            found[size] = checkpoint.joined(found[size], note) if size in found else note
+    return found
 
 
 def _notes(connection: Connection, table: sa.Table) -> dict[int, str]:

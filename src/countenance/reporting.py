@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
-from countenance.database import checkpoints, entries, handovers, witnessed
-from countenance.errors import HomeError, LedgerError
+from countenance import publication
+from countenance.database import entries
+from countenance.errors import LedgerError
 from countenance.ledger import checkpoint, export, reports
 from countenance.ledger.checkpoint import Checkpoint
 from countenance.ledger.counting import Period
@@ -25,7 +25,7 @@ from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 from countenance.ledger.reports import Report
 from countenance.ledger.submission import Witness
 from countenance.ledger.verification import Progress, Snapshots, raw
-from countenance.office import public_keys, reading
+from countenance.office import public_keys, reading, text_of
 from countenance.settings import Settings
 
 __all__ = ["Asked", "Period", "Reported", "Witness", "of_folder", "of_home"]
@@ -82,7 +82,7 @@ def of_home(
     log = Log(*public_keys(key or settings.ledger_public_key))
     with reading(settings) as snapshots:
         with snapshots() as connection:
-            heads = _heads(connection)
+            heads = publication.heads(connection)
         return _reported(log, heads, lambda size: _stored(snapshots, size), asked, progress)
 
 
@@ -91,8 +91,10 @@ def of_folder(
 ) -> Reported:
     """key: a copy of log.pub to be believed instead of the folder's. Raises LedgerError, HomeError."""
     log = Log(*public_keys(key or folder / export.KEYS))
-    newest = _text(folder / export.CHECKPOINT)
-    kept = {int(path.name): _text(path) for path in folder.glob(f"{export.KEPT}/*") if path.name.isdecimal()}
+    newest = text_of(folder / export.CHECKPOINT)
+    kept = {
+        int(path.name): text_of(path) for path in folder.glob(f"{export.KEPT}/*") if path.name.isdecimal()
+    }
     heads = {**kept, log.head(newest).size: newest}
     return _reported(log, heads, lambda size: export.published_entries(folder, size), asked, progress)
 
@@ -134,19 +136,6 @@ def _end(heads: Mapping[int, str], witnesses: Iterable[Witness]) -> tuple[int, t
     return max(heads), ()
 
 
-def _heads(connection: Connection) -> dict[int, str]:
-    """A home's signed heads by size, with every signature there is."""
-    heads: dict[int, str] = {}
-    for table in (checkpoints, handovers, witnessed):
-        if not sa.inspect(connection).has_table(table.name):  # an older home is read as it lies
-            continue
-        for size, note in connection.execute(sa.select(table.c.size, table.c.note)).all():
-            if not isinstance(size, int) or not isinstance(note, str):
-                raise LedgerError(f"the checkpoint stored for size {size} is not text")
-            heads[size] = checkpoint.joined(heads[size], note) if size in heads else note
-    return heads
-
-
 def _signed_entries(
     bodies: Iterable[bytes], heads: Mapping[int, Checkpoint], progress: Progress | None
 ) -> Iterator[dict[str, Any]]:
@@ -183,10 +172,3 @@ def _stored(snapshots: Snapshots, size: int) -> Iterator[bytes]:
             if not isinstance(body, bytes):
                 raise LedgerError(f"entry {number} was changed: it is no bytes", number)
             yield body
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, ValueError) as fault:
-        raise HomeError(f"{path} cannot be read ({fault})") from fault

@@ -88,7 +88,7 @@ class Worker:
                 for each in duty.work(now):
                     LOG.info("%s: %s", duty.name, each)
                     done.append(each)
-            except CountenanceError as fault:
+            except (CountenanceError, OSError) as fault:
                 LOG.error("the duty %s failed: %s; it is tried again in %s", duty.name, fault, duty.every)
                 failed.append(duty.name)
             except Exception:

@@ -65,7 +65,7 @@ def test_an_edited_search_is_found_by_both_with_an_old_checkpoint(house: House, 
     """The operator edits a search, computes the tree anew and signs it: only the kept checkpoint tells."""
     decision = busy(house)
     kept, key = tmp_path / "kept", house.settings.ledger_public_key
-    kept.write_text(office.newest_checkpoint(house.settings))
+    kept.write_text(publication.newest_checkpoint(house.settings))
     house.close()
     forge(house, decision)
     publication.exported(house.settings, tmp_path / "out")

@@ -64,7 +64,7 @@ def test_a_duty_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFi
     worker = Worker([Duty("bad", MINUTE, fail), Duty("good", MINUTE, lambda _now: ["done"])], clock)
     with caplog.at_level(logging.ERROR):
         assert worker.turn() == (["done"], ["bad"])
-    assert "the disk is gone" in caplog.text
+    assert "the disk is gone; it is tried again" in caplog.text
     clock.now += MINUTE
     assert worker.turn() == (["done"], ["bad"])
 

@@ -76,6 +76,8 @@ def _told(refusal: ClientError) -> str:
     error = refusal.response.get("Error", {})
     code, message = error.get("Code", "Error"), error.get("Message", "")
     advice = ADVICE.get(code, "")
+    if code == "ResourceNotFoundException" and "collection" not in message:
+        advice = ""
     if code == "AccessDeniedException" and "header x-countenance-" in message:
         advice = "The command's --help lists the options that say it."
     return "\n".join(line for line in (f"{code}: {message}".strip(": "), advice) if line)

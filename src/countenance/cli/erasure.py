@@ -66,7 +66,11 @@ def _told(answer: Mapping[str, Any]) -> None:
     if erased:
         click.echo(f"Erased: {_count(len(erased), 'face')} in {', '.join(where)}, with the keys to them.")
     else:
-        click.echo("Nobody of that name is enrolled: nothing was there to erase.")
+        click.echo(
+            "Nobody of that name is enrolled: nothing was there to erase. Is it spelt as it was enrolled?"
+        )
+        if not answer["ShreddedRecords"] and not answer["KeptRecords"]:
+            return
     click.echo(f"Private records of calls that are unreadable now: {answer['ShreddedRecords']}.")
     if answer["KeptRecords"]:
         click.echo(

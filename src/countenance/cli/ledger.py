@@ -64,23 +64,19 @@ def verify(home: Path, known: Path | None, key: Path | None, as_json: bool) -> N
     if as_json:
         terminal.print_json({"ok": True, **facts})
         return
-    open_calls = ", ".join(map(str, found.without_outcome))
+    facts["unfinished"] = ", ".join(map(str, found.without_outcome)) or "none"
     click.echo("The ledger verifies: every entry is as it was written.")
     if known:
         click.echo(f"It begins with what {known} was signed over.")
-    click.echo(f"  entries       {found.size}")
-    click.echo(f"  root          {found.root.hex()}")
-    click.echo(f"  decisions     {found.decisions}")
-    click.echo(f"  outcomes      {found.outcomes}")
-    click.echo(f"  administered  {found.administered}")
-    click.echo(f"  unfinished    {open_calls or 'none'}")
+    for name, value in {"entries": facts.pop("size"), **facts}.items():
+        click.echo(f"  {name:<14}{value}")
 
 
 @ledger.command()
 @terminal.home_option
 def checkpoint(home: Path) -> None:
     """Print the newest signed head of the ledger: kept elsewhere, it shows later what was rewritten."""
-    click.echo(office.newest_checkpoint(homes.load(home)), nl=False)
+    click.echo(publication.newest_checkpoint(homes.load(home)), nl=False)
 
 
 @ledger.command()
@@ -145,6 +141,10 @@ def witness(home: Path) -> None:
     done = _witnessed(settings)
     for name in done.signed:
         click.echo(f"{name} signed {done.size} entries")
+    for name in done.unasked:
+        click.echo(
+            f"{name} has no URL: it comes by itself, and `countenance ledger cosign` takes what it signed"
+        )
     if done.failed:
         raise LedgerError(f"{', '.join(done.failed)} did not sign")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,18 +12,18 @@ import click
 from countenance import reporting
 from countenance import settings as homes
 from countenance.cli import chapters, paper, terminal
+from countenance.settings import Settings
 
-_DAY = click.DateTime(["%Y-%m-%d"])
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
 @terminal.home_option
 @click.option(
-    "--from", "first", type=_DAY, required=True, metavar="DAY", help="The first day, UTC: 2026-11-01."
+    "--from", "first", type=terminal.DAY, required=True, metavar="DAY", help="The first day, UTC: 2026-11-01."
 )
 @click.option(
-    "--to", "last", type=_DAY, required=True, metavar="DAY", help="The last day, which is included."
+    "--to", "last", type=terminal.DAY, required=True, metavar="DAY", help="The last day, which is included."
 )
 @click.option("--format", "form", type=click.Choice(["md", "html", "json"]), default="md", show_default=True)
 @click.option(
@@ -79,34 +80,49 @@ def report(
         raise click.BadParameter("the last day is before the first", param_hint="--to")
     if law and form == "json":
         raise click.BadParameter("JSON has no headings; leave one of the two out", param_hint="--template")
-    settings = None if folder else homes.load(home)
-    known = (*witnesses, *(settings.witnesses if settings else ()))
+    source = folder or homes.load(home)
+    known = (*witnesses, *(source.witnesses if isinstance(source, Settings) else ()))
     asked = reporting.Asked(
         reporting.Period(first.date(), last.date()),
         account,
         least,
         tuple(map(reporting.Witness.read, known)),
     )
-    with terminal.counting("Counting") as progress:
-        task = progress.add_task("entries", total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        if settings:
-            found = reporting.of_home(settings, asked, key, show)
-        else:
-            assert folder is not None
-            found = reporting.of_folder(folder, asked, key, show)
-    if found.later:
-        names = ", ".join(found.witnesses)
-        click.echo(f"{found.later} entries since {names} last signed are not counted", err=True)
+    found = _counted(source, asked, key)
+    for doubt in _doubts(found):
+        click.echo(doubt, err=True)
     text = _written(found.as_json(entries=not without_entries), form, law)
     if out is None:
         click.echo(text, nl=False)
     else:
         out.write_text(text, "utf-8")
         click.echo(f"{out} holds the report", err=True)
+
+
+def _counted(source: Settings | Path, asked: reporting.Asked, key: Path | None) -> reporting.Reported:
+    """source: a home, or the folder that one was exported to."""
+    with terminal.counting("Counting") as progress:
+        task = progress.add_task("entries", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        if isinstance(source, Settings):
+            return reporting.of_home(source, asked, key, show)
+        return reporting.of_folder(source, asked, key, show)
+
+
+def _doubts(found: reporting.Reported) -> Iterator[str]:
+    """What to say of a report beside it: where it may not be what was meant."""
+    calls = found.report.totals["calls"]
+    if found.later:
+        yield f"{found.later} entries since {', '.join(found.witnesses)} last signed are not counted"
+    if found.report.first is None:
+        yield "The record has no entry of these days: are the dates right?"
+    elif found.report.account and calls and calls.count == 0:
+        yield f"The record has no call of {found.report.account} in these days: is the account right?"
+    if found.report.period.last >= dt.datetime.now(dt.UTC).date():
+        yield "These days are not over: the same report, made later, may count more"
 
 
 def _written(found: chapters.Json, form: str, law: str | None) -> str:

@@ -17,7 +17,7 @@ import click
 from countenance import office
 from countenance import settings as homes
 from countenance.cli import terminal
-from countenance.errors import HomeError
+from countenance.errors import HomeError, StorageError
 from countenance.settings import Settings
 
 PLAIN = ("settings.toml", "master.key", "ledger.key", "ledger.pub", "credentials")
@@ -139,11 +139,17 @@ def _pack(settings: Settings, folder: Path, archive: tarfile.TarFile, *, without
 
 
 def _copy(database: Path, target: Path) -> None:
-    """A SQLite file as of one moment, whatever is being written; what was deleted is not in it."""
+    """A SQLite file as of one moment, whatever is being written; what was deleted is not in it.
+
+    Raises StorageError.
+    """
     target.touch(mode=0o600)
-    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)) as source:
-        source.execute("PRAGMA temp_store=MEMORY")
-        source.execute("VACUUM INTO ?", (str(target),))
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=30)) as source:
+            source.execute("PRAGMA temp_store=MEMORY")
+            source.execute("VACUUM INTO ?", (str(target),))
+    except sqlite3.Error as fault:
+        raise StorageError(f"{database} cannot be copied: {fault}") from fault
 
 
 def _forget_keys(copy: Path) -> None:

@@ -13,7 +13,7 @@ import platformdirs
 
 from countenance import witness as witnesses
 from countenance.cli import terminal
-from countenance.errors import CountenanceError
+from countenance.errors import CountenanceError, HomeError
 from countenance.witness import Witness
 from countenance.witness.serving import Serving
 
@@ -57,7 +57,11 @@ def trust(folder: Path, public: Path) -> None:
 
     When a log has a new key, say it again with the new file.
     """
-    log = Witness(folder).trust(public.read_text("utf-8"))
+    try:
+        lines = public.read_text("utf-8")
+    except ValueError as fault:
+        raise HomeError(f"{public} is no public key: it is no text") from fault
+    log = Witness(folder).trust(lines)
     keys = "1 key" if len(log.keys) == 1 else f"{len(log.keys)} keys"
     click.echo(f"{log.origin} is witnessed, with {keys}")
 

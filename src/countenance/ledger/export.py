@@ -111,6 +111,8 @@ def published_entries(folder: Path, size: int) -> Iterator[bytes]:
     Raises LedgerError where they are missing, or were left out of the export.
     """
     fetch = fetcher(folder)
+    if size and not _Folder(folder).has_entries():
+        raise LedgerError(f"{folder} was published without its entries: only who has them can count")
     for index in range(-(-size // WIDTH)):
         wide = tiles.width(ENTRIES, index, size)
         bodies = tiles.unbundle(fetch(ENTRIES, index, wide))

@@ -49,6 +49,9 @@ def test_a_person_finds_his_entries_and_is_erased(
     office.verified(settings.load(home))
     again = json.loads(shell("erase", "--home", home, "--subject", "grace", "--json").stdout)
     assert again == {"ErasedFaces": [], "ShreddedRecords": 0, "KeptRecords": 0}
+    said = shell("erase", "--home", home, "--subject", "grace").output
+    assert "nothing was there to erase" in said
+    assert "Backups" not in said
 
 
 def test_a_person_is_named_once(shell: Shell, home: Path) -> None:

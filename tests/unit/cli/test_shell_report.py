@@ -94,7 +94,16 @@ def test_a_folder_gives_the_same_report_as_the_home(shell: Shell, house: Path, t
 def test_a_folder_without_entries_cannot_be_counted(shell: Shell, house: Path, tmp_path: Path) -> None:
     shell("ledger", "export", "--home", house, tmp_path / "out", "--without-entries")
     told = shell("report", "--log", tmp_path / "out", *DAYS, code=1).output
-    assert "entries" in told
+    assert "was published without its entries" in told
+
+
+def test_days_or_an_account_that_are_not_meant_are_doubted(shell: Shell, house: Path) -> None:
+    years = ("--from", "2020-01-01", "--to", "2020-12-31")
+    assert "are the dates right?" in shell("report", "--home", house, *years).stderr
+    assert "is the account right?" in shell("report", "--home", house, *DAYS, "--account", "1").stderr
+    assert "These days are not over" in shell("report", "--home", house, *DAYS).stderr
+    account = read(shell, house)["tables"]["faces_by_collection"][0]["key"].partition("/")[0]
+    assert "right?" not in shell("report", "--home", house, *DAYS, "--account", account).stderr
 
 
 def test_days_are_whole_and_the_last_is_included(shell: Shell, house: Path) -> None:

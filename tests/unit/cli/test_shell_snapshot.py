@@ -104,6 +104,13 @@ def test_nothing_is_overwritten(shell: Shell, home: Path, tmp_path: Path) -> Non
     assert "is not empty" in shell("restore", tmp_path / "b.tar", "--home", home, code=1).output
 
 
+def test_a_database_that_cannot_be_read_is_said(shell: Shell, home: Path, tmp_path: Path) -> None:
+    (home / "countenance.db").write_bytes(b"no database" * 1000)
+    told = " ".join(shell("backup", tmp_path / "b.tar", "--home", home, code=1).output.split())
+    assert "cannot be copied: file is not a database" in told
+    assert not (tmp_path / "b.tar").exists()
+
+
 @pytest.mark.parametrize(
     "name",
     [

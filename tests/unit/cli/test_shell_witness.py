@@ -208,6 +208,7 @@ def test_a_witness_reads_what_is_published_and_the_log_takes_its_signature(
     told = shell("ledger", "cosign", "--home", home, answer, code=1).output
     assert "no witness that settings.toml names has signed that head" in told
     name_witness(home, folder)
+    assert "comes by itself" in shell("ledger", "witness", "--home", home).output
     assert f"{NAME} signed 2 entries" in shell("ledger", "cosign", "--home", home, answer).output
     shell("ledger", "export", "--home", home, "--without-entries", out)
     assert when_signed((out / "checkpoint").read_text(), folder) is not None
@@ -280,6 +281,14 @@ def test_a_ledger_with_a_new_key_is_witnessed_once_that_is_trusted(
     assert len((tmp_path / "out/log.pub").read_text().splitlines()) == 2
     handover = (tmp_path / "out/checkpoints/3").read_text()
     assert handover.count(f"\N{EM DASH} {settings.load(home).log_name} ") == 2
+
+
+def test_a_file_that_is_no_key_is_not_trusted(shell: Shell, home: Path, folder: Path) -> None:
+    photo = home / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8\xff")
+    assert "it is no text" in shell("witness", "trust", "--folder", folder, photo, code=1).output
+    key = home / "settings.toml"
+    assert "written name+id+key" in shell("witness", "trust", "--folder", folder, key, code=1).output
 
 
 def test_a_home_that_names_no_witness_is_told_how(shell: Shell, home: Path, tmp_path: Path) -> None:

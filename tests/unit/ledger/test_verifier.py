@@ -305,10 +305,11 @@ def test_any_changed_byte_is_found_and_named(name: str, place: int, change: int)
 
 
 def test_a_head_from_before_a_changed_entry_does_not_clear_it(ask: Ask, tmp_path: Path) -> None:
-    """The head over the first entry fits: that says nothing of entry 9, nor that its hash is what was changed."""
+    """The head over the first entry fits: that says nothing of entry 9, nor of its hash."""
     files = published(BODIES, kept=[1, 256])
     name = next(each for each in sorted(files) if each.startswith("tile/entries/"))
-    told = ask("log", write(tmp_path / "log", {**files, name: files[name].replace(BODIES[9], BODIES[9][::-1])}))
+    files = {**files, name: files[name].replace(BODIES[9], BODIES[9][::-1])}
+    told = ask("log", write(tmp_path / "log", files))
     assert (told.status, told.entry) == (1, 9)
     assert told.fault.startswith("entry 9 was changed")
 

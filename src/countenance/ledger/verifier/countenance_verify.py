@@ -852,7 +852,7 @@ class Reading:
         self._suspect = Suspect(first, text, text, tile)
 
     def _meet(self, head: Head, root: bytes) -> None:
-        """Hold a head to the root of as many entries. One that ends before what is suspect says nothing of it."""
+        """Hold a head to the root of as many entries. One from before what is suspect says nothing of it."""
         self.keys.check(head)
         suspect = self._suspect if self._suspect and self._suspect.number < head.size else None
         if head.root == root and suspect:
