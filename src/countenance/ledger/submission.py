@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -35,6 +37,7 @@ LONGEST = checkpoint.LONGEST_NOTE + 64 * 46
 PATIENCE = 20.0
 """Seconds a witness has to answer."""
 
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,17})\n?")
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,17})")
 
 Prove = Callable[[int], Sequence[bytes]]
@@ -97,7 +100,7 @@ class Witness:
                 if (signed := self.add_to(note, note + body)) is None:
                     raise LedgerError(f"the witness {self.name} answered with somebody else's signature")
                 return signed
-            if status != 409 or not kind.startswith(SIZE_TYPE) or not body.strip().isdigit():
+            if status != 409 or not kind.startswith(SIZE_TYPE) or not _SIZE.fullmatch(body):
                 break
             known = int(body)
             if known > size:
@@ -121,13 +124,32 @@ class Witness:
             f"{self.url}/add-checkpoint", body.encode(), {"Content-Type": "text/plain; charset=utf-8"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
-                return answer.status, answer.headers.get("Content-Type", ""), _text(answer.read(LONGEST))
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return refusal.code, refusal.headers.get("Content-Type", ""), _text(refusal.read(LONGEST))
-        except (OSError, ValueError) as fault:
+            status, kind, content = fetched(request, LONGEST)
+        except OSError as fault:
             raise LedgerError(f"the witness {self.name} does not answer at {self.url}: {fault}") from fault
+        return status, kind, _text(content)
+
+
+def fetched(request: urllib.request.Request | str, most: int) -> tuple[int, str, bytes]:
+    """Status, content type and body, up to so many bytes, of what an http(s) server of somebody else answers.
+
+    Raises OSError whatever else it sends, also where its body is not there in time.
+    """
+    deadline = time.monotonic() + PATIENCE
+    try:
+        try:
+            answer = urllib.request.urlopen(request, timeout=PATIENCE)  # noqa: S310 - callers looked at it
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        with answer:
+            content = b""
+            while len(content) < most and (part := answer.read1(most - len(content))):
+                content += part
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"its answer takes longer than {PATIENCE:.0f} seconds")
+            return answer.status, answer.headers.get("Content-Type", ""), content
+    except (ValueError, HTTPException) as fault:
+        raise OSError(f"what it sends is no HTTP ({fault})") from fault
 
 
 def _text(content: bytes) -> str:

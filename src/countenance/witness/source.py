@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from countenance.errors import LedgerError
 from countenance.ledger import tiles
-
-PATIENCE = 20.0
-"""Seconds a host has for each file."""
+from countenance.ledger.submission import fetched
 
 LARGEST = 1024 * 1024
 """Bytes of one file: a full tile has 8,192, a checkpoint with many signatures less than a MiB."""
@@ -51,12 +47,11 @@ class Source:
             except (FileNotFoundError, NotADirectoryError):
                 return None
         try:
-            with urllib.request.urlopen(where, timeout=PATIENCE) as answer:  # noqa: S310 - looked at above
-                return bytes(answer.read(LARGEST))
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                if refusal.code in {404, 410}:
-                    return None
-            raise LedgerError(f"{where}: {refusal}") from refusal
-        except (OSError, ValueError) as fault:
+            status, _, content = fetched(where, LARGEST)
+        except OSError as fault:
             raise LedgerError(f"{where} does not answer: {fault}") from fault
+        if status in {404, 410}:
+            return None
+        if status != 200:
+            raise LedgerError(f"{where} answers with status {status}")
+        return content

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from countenance.errors import HomeError, LedgerError
-from countenance.ledger import checkpoint
+from countenance.ledger import checkpoint, submission
 from countenance.ledger.submission import LONGEST, SIZE_TYPE
 from countenance.ledger.submission import Witness as Outsider
 from countenance.witness import Witness, found, serving
 from countenance.witness.serving import Serving
+from countenance.witness.source import Source
 from tests.unit.witness.logs import ORIGIN, FakeLog
 
 NAME = "witness.example/w1"
@@ -216,6 +219,59 @@ def test_a_line_that_names_no_witness_is_refused(server: Serving, line: str) -> 
 def test_a_witness_that_comes_by_itself_has_no_url(server: Serving) -> None:
     outsider = Outsider.read(server.witness.line)
     assert (outsider.name, outsider.url) == (NAME, "")
+
+
+SIZE = f"Content-Type: {SIZE_TYPE}\r\n".encode()
+ODD_ANSWERS = {
+    "no HTTP": b"hello\r\n\r\n",
+    "no chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "too many headers": b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+    "a header too long": b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000 + b"\r\n\r\n",
+    "a size that is a digit and no number": b"HTTP/1.1 409 No\r\n" + SIZE + "\r\n²".encode(),
+    "a size of too many digits": b"HTTP/1.1 409 No\r\n" + SIZE + b"\r\n" + b"9" * 5000,
+    "elsewhere": b"HTTP/1.1 302 No\r\nLocation: file:///etc/hostname\r\n\r\n",
+}
+
+
+@contextmanager
+def saying(answer: bytes, pause: float = 0.0) -> Iterator[str]:
+    """A server that answers this to everybody, byte by byte where there is a pause; its URL."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client, contextlib.suppress(OSError):
+                    client.recv(65536)
+                    for at in range(0, len(answer), 1 if pause else len(answer)):
+                        client.sendall(answer[at : at + 1] if pause else answer)
+                        time.sleep(pause)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_whatever_somebody_else_sends_is_one_error(name: str, log: FakeLog, server: Serving) -> None:
+    """A log publishes all the same where a witness is mad, and a witness goes on where a web host is."""
+    with saying(ODD_ANSWERS[name]) as url:
+        with pytest.raises(LedgerError, match="the witness"):
+            Outsider.read(f"{url} {server.witness.line}").submit(log.head(5), 0, lambda _: [])
+        with pytest.raises(LedgerError, match=r"checkpoint (does not answer|answers with status)"):
+            Source(url).text("checkpoint")
+
+
+def test_an_answer_byte_by_byte_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission, "PATIENCE", 0.3)
+    with (
+        saying(b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 100, pause=0.02) as url,
+        pytest.raises(LedgerError, match="longer than"),
+    ):
+        Source(url).text("checkpoint")
 
 
 def test_a_taken_port_is_said(server: Serving) -> None:
