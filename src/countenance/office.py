@@ -39,6 +39,7 @@ from countenance.ledger import (
     verification,
 )
 from countenance.ledger.presence import Presence
+from countenance.ledger.submission import Witness
 from countenance.ledger.verification import Snapshots
 from countenance.policy import Policy, usual
 from countenance.policy.pack import shipped
@@ -209,7 +210,8 @@ def verified(
         _check_log(settings, public_key, name)
     note = _kept(settings, known) if known else None
     with reading(settings) as snapshots:
-        return verification.verify(snapshots, name, keys[0], progress, note)
+        seals = [(each.name, each.key) for each in map(Witness.read, settings.witnesses)]
+        return verification.verify(snapshots, name, keys[0], progress, note, seals)
 
 
 def rotate(settings: Settings) -> str:

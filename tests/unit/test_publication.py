@@ -213,3 +213,18 @@ def test_a_head_that_something_else_wrote_is_said(home: Settings, tmp_path: Path
     with pytest.raises(LedgerError):
         publication.exported(home, tmp_path / "out")
     assert not (tmp_path / "out/checkpoint").exists()
+
+
+def test_a_witness_signature_that_was_changed_in_the_home_is_found_there(
+    home: Settings, servers: list[Serving]
+) -> None:
+    asked = naming(home, servers[0])
+    office.register(home, "them", OrganisationKind.BUSINESS, "DE")
+    note = publication.submitted(asked).note
+    assert office.verified(asked).size == 3
+    start = note.rindex(" ") + 30
+    other = "A" if note[start] != "A" else "B"
+    with closing(sqlite3.connect(home.database_file)) as database, database:
+        database.execute("UPDATE witnessed SET note = ?", [note[:start] + other + note[start + 1 :]])
+    with pytest.raises(LedgerError, match=rf"size 3 is not good \(the signature of the witness {NAMES[0]}"):
+        office.verified(asked)
