@@ -285,7 +285,7 @@ def tags_of(reads: Iterable[str]) -> frozenset[str]:
 
 @cache
 def _said_by(reads: frozenset[str]) -> frozenset[str | None]:
-    """What would say the facts that rules read. Asked at every call, and the same as long as the packs are."""
+    """What would say the facts that rules read. Asked at every call, and the same while the packs are."""
     return frozenset(SAID_BY.get(".".join(path.split(".")[:3])) for path in reads)
 
 
