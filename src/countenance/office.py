@@ -417,8 +417,9 @@ def reading(settings: Settings) -> Iterator[Snapshots]:
     try:
         yield snapshot
     except sa.exc.SQLAlchemyError as fault:
-        why = getattr(fault, "orig", None) or fault
-        raise StorageError(f"the database cannot be read: {why}") from fault
+        why = str(getattr(fault, "orig", None) or fault)
+        hint = "; `countenance worker --once` brings an older home up to date" if "no such" in why else ""
+        raise StorageError(f"the database cannot be read: {why}{hint}") from fault
     finally:
         engine.dispose()
 
@@ -438,10 +439,9 @@ def text_of(path: Path) -> str:
     """Raises HomeError, also where the file is no text."""
     try:
         return path.read_text("utf-8")
-    except OSError as fault:
-        raise HomeError(f"{path} cannot be read: {fault.strerror}") from fault
-    except ValueError as fault:
-        raise HomeError(f"{path} cannot be read: it is no text") from fault
+    except (OSError, ValueError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else "it is no text"
+        raise HomeError(f"{path} cannot be read: {why}") from fault
 
 
 def secret_of(path: Path) -> bytes:

@@ -154,6 +154,14 @@ def test_verifying_changes_nothing_of_the_evidence(shell: Shell, home: Path) -> 
     assert (home / "countenance.db").read_bytes() == before
 
 
+def test_a_home_of_an_older_version_says_how_it_is_brought_up_to_date(shell: Shell, home: Path) -> None:
+    tampered(home, "UPDATE home SET version = 4")
+    for table in ("vault", "vault_keys", "condemned", "calls", "renewals", "handovers", "witnessed"):
+        tampered(home, f"DROP TABLE {table}")
+    told = " ".join(shell("ledger", "disclose", 0, "--home", home, code=1).output.split())
+    assert "no such table: vault; `countenance worker --once` brings an older home up to date" in told
+
+
 def test_a_home_on_read_only_storage_is_verified(
     shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
