@@ -44,7 +44,7 @@ def record(url: str, pipe: int) -> None:
         return written
 
     def call() -> None:
-        asked = {"kind": "decision", "operation": "SearchFaces"}
+        asked = {"v": 1, "kind": "decision", "operation": "SearchFaces"}
         decision = said(database.write(lambda connection: ledger.append(connection, asked)))
         ended = outcome_entry(now=dt.datetime.now(dt.UTC), decision=decision.seq, result=Result.ANSWERED)
         said(database.write(lambda connection: ledger.append(connection, ended)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,9 @@ __all__ = [
     "subject_tag",
 ]
 
+SALT = 12
+"""Random bytes in each entry that has none of its own: no hash of an entry leads back to it."""
+
 KEPT_EVERY = 1000
 """Of the heads in each thousand entries the first is kept for good; later ones give way to newer."""
 
@@ -132,12 +136,14 @@ class Ledger:
         return checkpoint.verifier_key(self.origin, self.public_key)
 
     def append(self, connection: Connection, entry: Mapping[str, object]) -> Written:
-        """Add an entry, which gets its own sequence number as "seq".
+        """Add an entry, which gets its own sequence number as "seq", and a "salt": proofs of an entry show
+        the hashes of its neighbours, and what little an outcome says could be found by trying.
 
         Raises TypeError or ValueError for what the log does not take (a float, say, or 64 KiB).
         """
         seq = self._tree.size
-        body = canonical({**entry, "seq": seq})
+        salt = {} if "request" in entry else {"salt": secrets.token_urlsafe(SALT)}  # a request id is one
+        body = canonical({**entry, **salt, "seq": seq})
         leaf = leaf_hash(body)
         _ADD_ENTRY.run(connection, seq=seq, body=body, leaf=leaf)
         for level, index, value in self._tree.append(leaf)[1:]:  # a leaf is kept with its entry

@@ -106,13 +106,27 @@ def whole(home: Database, ledger: Ledger) -> int:
 
 
 def test_entries_are_numbered_from_nought_and_carry_their_number(home: Database, ledger: Ledger) -> None:
-    written = [write(home, ledger, n=n)[0] for n in range(5)]
+    written = [write(home, ledger, n=n, request="r")[0] for n in range(5)]
     assert [w.seq for w in written] == [0, 1, 2, 3, 4]
     with home.reading() as connection:
-        assert ledger.entry(connection, 3) == {"v": 1, "kind": "decision", "n": 3, "seq": 3}
+        assert ledger.entry(connection, 3) == {
+            "v": 1,
+            "kind": "decision",
+            "n": 3,
+            "request": "r",
+            "seq": 3,
+        }
         bodies = connection.execute(sa.select(entries.c.body).order_by(entries.c.seq)).scalars().all()
-    assert bodies[3] == b'{"kind":"decision","n":3,"seq":3,"v":1}'
+    assert bodies[3] == b'{"kind":"decision","n":3,"request":"r","seq":3,"v":1}'
     assert [leaf_hash(body) for body in bodies] == [w.leaf for w in written]
+
+
+def test_no_hash_of_an_entry_leads_back_to_it(home: Database, ledger: Ledger) -> None:
+    """A receipt shows the hashes of neighbours: what an outcome says could be tried, but for its salt."""
+    same = [write(home, ledger, n=1)[0] for _ in range(3)]
+    with home.reading() as connection:
+        salts = {ledger.entry(connection, each.seq)["salt"] for each in same}
+    assert [len(salt) for salt in salts] == [16, 16, 16]
 
 
 def test_every_commit_ends_with_one_signed_head_over_all(home: Database, ledger: Ledger) -> None:
