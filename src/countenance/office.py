@@ -206,8 +206,7 @@ def verified(
     Raises LedgerError with the first bad entry, and HomeError where a file that was kept is not of this log.
     """
     name, keys = public_keys(public_key or settings.ledger_public_key)
-    if public_key:
-        _check_log(settings, public_key, name)
+    _check_log(settings, public_key, name)
     note = _kept(settings, known) if known else None
     with reading(settings) as snapshots:
         seals = [(each.name, each.key) for each in map(Witness.read, settings.witnesses)]
@@ -289,8 +288,8 @@ def _kept(settings: Settings, file: Path) -> str:
     return note
 
 
-def _check_log(settings: Settings, kept: Path, name: str) -> None:
-    if name != settings.log_name:
+def _check_log(settings: Settings, kept: Path | None, name: str) -> None:
+    if kept and name != settings.log_name:
         raise HomeError(
             f"{kept} is of the log {name}, and this home's is {settings.log_name}: it is the wrong file, or "
             "another ledger was put in the place of the one you knew"
