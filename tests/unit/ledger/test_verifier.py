@@ -706,6 +706,14 @@ def test_it_runs_alone_and_says_what_it_found(tmp_path: Path) -> None:
     assert run("mine", log, "--subject", "me", "--key", tmp_path / "kept.pub").returncode == 2
 
 
+def test_a_wrong_key_file_is_no_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, photo = write(tmp_path / "log", PLAIN), tmp_path / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8\xff\xe0")
+    assert verifier.main(["log", str(log), "--key", str(photo)]) == 2
+    assert "no such key" in capsys.readouterr().err
+    assert verifier.main(["log", str(log), "--key", LINES[0]]) == 0  # a line of it will do
+
+
 def test_words_cannot_steer_the_terminal(
     ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
