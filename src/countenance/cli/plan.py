@@ -139,7 +139,7 @@ def _notes(model: str, population: str, scene: Scene) -> list[str]:
         notes += [
             f"At the cosine that is {USUAL[0]:g} for adults, {population} are taken for each other "
             f"{times:,.0f} times as often.",
-            f"That is where their collection is searched unless it is tagged countenance:subjects={population}.",
+            f"There their collection is searched unless it is tagged countenance:subjects={population}.",
         ]
     return notes
 

@@ -67,7 +67,7 @@ def ranked(
     face_ids: Sequence[str], vectors: Vector, probe: Vector, limit: int, floor: float
 ) -> list[tuple[int, float]]:
     """(place, cosine) of the best `limit` with a cosine of at least `floor`; equal ones by FaceId."""
-    if not face_ids:
+    if not len(face_ids):
         return []
     exact = cosines(vectors, probe)
     order = np.lexsort((np.array(face_ids, "S36"), -exact))
@@ -155,6 +155,11 @@ class Index:
     def __len__(self) -> int:
         return int(self._alive[: self._size].sum())
 
+    @property
+    def nbytes(self) -> int:
+        """The memory it holds, of which some may not be touched yet."""
+        return self._codes.nbytes + self._rows.nbytes + self._alive.nbytes
+
     def update(self, change: int, since: Callable[[int], Changes]) -> None:
         """Bring the index to `change` by what `since` its own tells. An older change is ignored.
 
@@ -183,15 +188,20 @@ class Index:
 
         probe: float32 (D,), of unit length. Raises ValueError where it is not, or of another dimension.
         """
-        sound(probe[None])
-        mine = _Waiting(probe, limit, floor)
-        self._waiting.append(mine)
+        return self.near_all(probe[None], limit, floor)[0]
+
+    def near_all(self, probes: Vector, limit: int, floor: float) -> list[Near]:
+        """The same for each of several probes, (P, D)."""
+        sound(probes)
+        mine = [_Waiting(probe, limit, floor) for probe in probes]
+        self._waiting.extend(mine)
         with self._lock:  # whoever gets it takes along all who wait
-            self._same(len(probe))
-            while mine.near is None:
+            self._same(probes.shape[1])
+            while left := [each for each in mine if each.near is None]:
                 batch = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
-                self._pass([each for each in batch if len(each.probe) == len(probe)] or [mine])
-        return mine.near
+                fitting = [each for each in batch if len(each.probe) == probes.shape[1]]
+                self._pass(fitting or left[:TOGETHER])
+        return [each.near for each in mine if each.near is not None]
 
     def _pass(self, batch: Sequence[_Waiting]) -> None:
         if not self._size:
