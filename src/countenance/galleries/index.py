@@ -46,6 +46,9 @@ is off by far more."""
 TOGETHER = 64
 """Probes compared in one pass over the codes."""
 
+FIRST = 256
+"""Codes compared before the others: they raise the bars for all that follow."""
+
 HOLES = 8
 """Once one in HOLES places is empty, the others move together."""
 
@@ -91,37 +94,48 @@ class Near:
 
 
 @dataclass(slots=True, eq=False)
-class _Search:
-    """One probe on its way through the codes. unit: the cosine that a score of 1 stands for. slack: how far
-    in scores a true one may lie from its code's. bar: the least score that is still looked at."""
+class _Batch:
+    """Probes (P) on their way through the codes, and who reaches their bars.
 
-    code: Codes
-    limit: int
-    unit: float
-    slack: float
-    bar: float
-    places: list[Numbers] = field(default_factory=list)
-    scores: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    held: int = 0
+    units: the cosine that a score of 1 stands for. slacks: how far in scores a true one may lie from its
+    code's. bars: the least score that is still looked at.
+    """
+
+    codes: Codes
+    limits: Numbers
+    units: Doubles
+    slacks: Doubles
+    bars: Doubles
+    held: list[tuple[Numbers, Numbers, Doubles]] = field(default_factory=list)
+    count: int = 0
     full: int = 0
 
-    def take(self, places: Numbers, scores: Doubles) -> None:
-        """More that reach the bar. Once there are twice as many as need be, the bar rises."""
-        self.places.append(places)
-        self.scores.append(scores)
-        self.held += len(places)
-        if self.held > self.full:
-            self.raise_bar()
-            self.full = 2 * self.held + self.limit
+    def take(self, places: Numbers, which: Numbers, scores: Doubles) -> None:
+        """More places, the probe each is for, and its score. Bars rise whenever they have doubled."""
+        self.held.append((places, which, scores))
+        self.count += len(places)
+        if self.count > self.full:
+            self.raise_bars()
+            self.full = 2 * self.count + int(self.limits.sum())
 
-    def raise_bar(self) -> None:
-        places, scores = np.concatenate(self.places), np.concatenate(self.scores)
-        if len(scores) >= self.limit:
-            least = float(np.partition(scores, -self.limit)[-self.limit])
-            self.bar = max(self.bar, least - 2 * self.slack)
-            kept = scores >= self.bar
-            places, scores = places[kept], scores[kept]
-        self.places, self.scores, self.held = [places], [scores], len(places)
+    def raise_bars(self) -> None:
+        """To what the best so far rule out; let go of what no longer reaches them."""
+        if not self.held:
+            return
+        places, which, scores = map(np.concatenate, zip(*self.held, strict=True))
+        order = np.lexsort((-scores, which))
+        starts = np.searchsorted(which[order], np.arange(len(self.bars) + 1))
+        full = np.flatnonzero(np.diff(starts) >= self.limits)
+        least = scores[order[starts[full] + self.limits[full] - 1]]
+        self.bars[full] = np.maximum(self.bars[full], least - 2 * self.slacks[full])
+        kept = scores >= self.bars[which]
+        self.held = [(places[kept], which[kept], scores[kept])]
+        self.count = int(kept.sum())
+
+    def of(self, probe: int) -> Numbers:
+        """The places that are left for one of the probes, ascending."""
+        found = [places[which == probe] for places, which, _ in self.held]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 @dataclass(slots=True, eq=False)
@@ -208,41 +222,37 @@ class Index:
             for waiting in batch:
                 waiting.near = Near(np.zeros(0, np.int64), self.change)
             return
-        searches = [self._search(waiting) for waiting in batch]
-        at_once, compare = self._kernel(np.stack([search.code for search in searches]))
-        for start in range(0, self._size, at_once):
-            scores = compare(self._codes[start : min(start + at_once, self._size)])
-            bars = np.ceil([search.bar for search in searches]).astype(scores.dtype)
-            places, which = np.divmod(np.flatnonzero(np.greater_equal(scores, bars)), len(batch))
+        asked = self._asked(batch)
+        at_once, compare = self._kernel(asked.codes)
+        start, stop = 0, min(FIRST, self._size)
+        while start < self._size:
+            scores = compare(self._codes[start:stop])
+            reached = np.greater_equal(scores, np.ceil(asked.bars).astype(scores.dtype))
+            places, which = np.divmod(np.flatnonzero(reached), len(batch))
+            alive = self._alive[places + start]
+            places, which = places[alive], which[alive]
             if len(places):
-                self._sort_out(searches, places + start, which, scores[places, which].astype(np.float64))
-        for waiting, search in zip(batch, searches, strict=True):
-            search.raise_bar()
-            waiting.near = Near(self._rows[search.places[0]], self.change)
+                asked.take(places + start, which, scores[places, which].astype(np.float64))
+            start, stop = stop, min(stop + at_once, self._size)
+        asked.raise_bars()
+        for number, waiting in enumerate(batch):
+            waiting.near = Near(self._rows[asked.of(number)], self.change)
 
-    def _sort_out(
-        self, searches: Sequence[_Search], places: Numbers, which: Numbers, scores: Doubles
-    ) -> None:
-        alive = self._alive[places]
-        places, which, scores = places[alive], which[alive], scores[alive]
-        order = np.argsort(which, kind="stable")
-        places, scores = places[order], scores[order]
-        ends = np.searchsorted(which[order], np.arange(len(searches) + 1))
-        for number in np.unique(which):
-            mine = slice(ends[number], ends[number + 1])
-            searches[number].take(places[mine], scores[mine])
-
-    def _search(self, waiting: _Waiting) -> _Search:
-        probe = waiting.probe.astype(np.float64)
-        step = float(np.abs(probe).max()) / TOP
-        code = np.rint(probe / step)
-        off = float(np.linalg.norm(probe - code * step))
-        bound = self._off * float(np.linalg.norm(probe)) + self._longest * off + ROUNDING
-        unit = self._step * step
-        bar = min(max((waiting.floor - bound) / unit, -MOST), MOST)
-        search = _Search(code.astype(np.int8), waiting.limit, unit, bound / unit, bar)
-        search.places, search.scores = [np.zeros(0, np.int64)], [np.zeros(0)]
-        return search
+    def _asked(self, batch: Sequence[_Waiting]) -> _Batch:
+        probes = np.stack([waiting.probe for waiting in batch]).astype(np.float64)
+        steps = np.abs(probes).max(axis=1, keepdims=True) / TOP
+        codes = np.rint(probes / steps)
+        off = np.linalg.norm(probes - codes * steps, axis=1)
+        bounds = self._off * np.linalg.norm(probes, axis=1) + self._longest * off + ROUNDING
+        units = self._step * steps[:, 0]
+        floors = np.array([waiting.floor for waiting in batch])
+        return _Batch(
+            codes.astype(np.int8),
+            np.array([waiting.limit for waiting in batch]),
+            units,
+            bounds / units,
+            np.clip((floors - bounds) / units, -MOST, MOST),
+        )
 
     def _clear(self) -> None:
         self._codes: Codes = np.zeros((0, 0), np.int8)

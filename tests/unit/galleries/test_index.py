@@ -94,7 +94,9 @@ def test_search_is_the_float64_ranking(
 
     index = filled(vectors, piecemeal)
     everyone = range(count)
-    for probe in (vectors[0], vectors[-1], unit(rng, 1, dimension)[0]):
+    probes = np.stack([vectors[0], vectors[-1], unit(rng, 1, dimension)[0]])
+    for probe, near in zip(probes, index.near_all(probes, limit, floor), strict=True):
+        assert near.rows.tolist() == index.near(probe, limit, floor).rows.tolist()
         assert found(index, vectors, probe, limit, floor) == ranking(vectors, everyone, probe, limit, floor)
 
 
@@ -247,10 +249,10 @@ def test_the_bound_holds_for_every_pair() -> None:
     vectors = np.concatenate([unit(rng, 5000), alike(rng, 200, 128)])
     index = filled(vectors)
     for probe in alike(rng, 30, 128):
-        search = index._search(index_module._Waiting(probe, 1, -1.0))
-        scores = index._codes[: len(vectors)].astype(np.int64) @ search.code.astype(np.int64)
-        error = np.abs(scores * search.unit - cosines(vectors, probe)).max()
-        assert error <= search.slack * search.unit < 0.04
+        asked = index._asked([index_module._Waiting(probe, 1, -1.0)])
+        scores = index._codes[: len(vectors)].astype(np.int64) @ asked.codes[0].astype(np.int64)
+        error = np.abs(scores * asked.units[0] - cosines(vectors, probe)).max()
+        assert error <= asked.slacks[0] * asked.units[0] < 0.04
 
 
 def test_an_older_change_is_ignored() -> None:
