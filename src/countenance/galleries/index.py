@@ -5,7 +5,7 @@ A template x and a probe y are stood for by codes xh and yh of whole numbers fro
     <x, y> = <xh, yh> + <x - xh, y> + <xh, y - yh>,   so   |<x, y> - <xh, yh>| <= |x - xh| |y| + |xh| |y - yh|
 
 by Cauchy and Schwarz. Who lies further than that below the threshold, or than twice that below the k-th
-best, is none of the candidates. The few that are left (docs/numbers-search.md) are compared in float64 with
+best, is none of the candidates. The few that are left (docs/numbers-speed.md) are compared in float64 with
 the vectors in the database, so that the answer is the float64 ranking, ids and order.
 """
 

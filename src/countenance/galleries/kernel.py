@@ -20,7 +20,7 @@ Kernel = Callable[[Codes], tuple[int, Compare]]
 
 PLAIN_ROWS = 2048
 """Codes that numpy widens at once: they fit the second cache, and one probe's product with them is too small
-for OpenBLAS to share among threads, which on busy cores took 20 times as long (docs/numbers-search.md)."""
+for OpenBLAS to share among threads, which on busy cores took 20 times as long (docs/numbers-speed.md)."""
 
 ONE_ROWS, MANY_ROWS = 16_384, 4096
 """Codes that numkong compares at once with one probe and with several: scores stay in the second cache."""

@@ -270,7 +270,7 @@ def test_a_dropped_template_leaves_no_byte_in_memory() -> None:
 
 
 def test_of_many_strangers_few_are_left_to_look_up() -> None:
-    """What the speed rests on. Of a million it is about 40 (docs/numbers-search.md)."""
+    """What the speed rests on. Of a million it is about 40 (docs/numbers-speed.md)."""
     rng = np.random.default_rng(1)
     index = filled(unit(rng, 20_000))
     assert np.median([len(index.near(probe, 5, -1.0).rows) for probe in unit(rng, 20)]) < 100
