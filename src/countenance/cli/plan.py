@@ -95,29 +95,31 @@ def plan(
     if not thresholds and not targets:
         thresholds, targets = USUAL, TARGETS
     scene = Scene(gallery, crowd, listed, tpir)
-    calibration = planning.curve(model, population)
-    rows = planning.plan(calibration, scene, thresholds, targets)
+    rows = planning.plan(planning.curve(model, population), scene, thresholds, targets)
     notes = _notes(model, population, scene)
     if save:
         drawn = [odds.Odds(_name(row), row.posterior, _counts(row)) for row in rows]
         odds.save(_title(population, scene), notes, drawn, save)
     if as_json:
-        terminal.print_json(
-            {
-                **dataclasses.asdict(scene),
-                "model": model,
-                "population": population,
-                "calibration": calibration.digest,
-                "measured_to": calibration.measured_percent,
-                "source": calibration.source,
-                "notes": notes,
-                "rows": [{**dataclasses.asdict(row), "posterior": row.posterior} for row in rows],
-            }
-        )
+        told = [{**dataclasses.asdict(row), "posterior": row.posterior} for row in rows]
+        terminal.print_json({**_basis(model, population, scene), "notes": notes, "rows": told})
         return
     terminal.print_table(COLUMNS, [_cells(row) for row in rows], title=_title(population, scene))
     for note in notes:
         click.echo(note)
+
+
+def _basis(model: str, population: str, scene: Scene) -> dict[str, Any]:
+    """What the figures follow from. measured_to: a Similarity, percent."""
+    calibration = planning.curve(model, population)
+    return {
+        **dataclasses.asdict(scene),
+        "model": model,
+        "population": population,
+        "calibration": calibration.digest,
+        "measured_to": calibration.measured_percent,
+        "source": calibration.source,
+    }
 
 
 def _title(population: str, scene: Scene) -> str:
