@@ -274,11 +274,11 @@ def search(faces: int, dimension: int, rounds: int, queries: int, progress: Prog
         probes = asked(max(queries, BATCH), rows)
         began = time.perf_counter()
         ways, index = contestants(rows)
-        loaded = time.perf_counter() - began
+        loaded, resident = time.perf_counter() - began, _resident()
         times = measured(ways, probes, rounds, progress)
         counts = right(ways, rows, probes[:queries], progress)
         few = [len(near.rows) for near in index.near_all(probes[:BATCH], 5, -1.0)]
-        return [_table(faces, dimension, ways, times, counts), _costs(index, rows, few, loaded)]
+        return [_table(faces, dimension, ways, times, counts), _costs(index, rows, few, loaded, resident)]
 
 
 def _table(
@@ -325,7 +325,16 @@ def _spread(values: Sequence[float], times: float, unit: str) -> str:
     return f"{middle:.3g} {unit} [{low:.3g}, {high:.3g}]"
 
 
-def _costs(index: Index, rows: Vector, few: Sequence[int], loaded: float) -> Table:
+def _resident() -> str:
+    """Megabytes of the process that are no file's, as Linux counts them."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return "not told here"
+    [line] = [line for line in status.read_text().splitlines() if line.startswith("RssAnon")]
+    return f"{int(line.split()[1]) * 1024 / 1e6:,.0f}"
+
+
+def _costs(index: Index, rows: Vector, few: Sequence[int], loaded: float, resident: str) -> Table:
     extra = asked(200, rows)
     began = time.perf_counter()
     for number, vector in enumerate(extra):
@@ -340,6 +349,7 @@ def _costs(index: Index, rows: Vector, few: Sequence[int], loaded: float) -> Tab
         ("what", "value"),
         (
             ("memory of its own, MB", f"{index.nbytes / 1e6:,.0f}"),
+            ("resident in this process, all contestants together, no file's pages, MB", resident),
             ("made, all contestants together, s", f"{loaded:.1f}"),
             ("one more template, µs (mean of 200)", f"{put * 1e6:.0f}"),
             ("one deleted, µs (mean of 200)", f"{dropped * 1e6:.0f}"),

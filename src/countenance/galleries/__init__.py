@@ -16,9 +16,12 @@ import numpy as np
 from countenance.database import Database
 from countenance.galleries import kernel, store
 from countenance.galleries.index import Index, ranked
-from countenance.types import Candidate, Embedding, Gallery, Probe
+from countenance.types import Candidate, Embedding, Gallery, Probe, Vector
 
 __all__ = ["Galleries", "GalleryGone", "store", "verify"]
+
+PATIENCE = 5
+"""Times that a search is begun again, because someone it found is gone, before the index is read anew."""
 
 
 def verify(one: Embedding, other: Embedding) -> float:
@@ -49,19 +52,27 @@ class Galleries:
         """
         if probe.embedding.model != gallery.model:
             raise ValueError(f"{gallery.collection_id} holds templates of {gallery.model}")
-        while True:
-            index, change = self._current(gallery)
-            near = index.near(probe.embedding.vector, limit, floor)
-            with self._database.reading() as connection:
-                face_ids, vectors = store.vectors(connection, near.rows.tolist(), near.change)
-                if near.change >= change and len(face_ids) == len(near.rows):
-                    best = ranked(face_ids, vectors, probe.embedding.vector, limit, floor)
-                    rows = [int(near.rows[place]) for place, _ in best]
-                    faces = store.by_rows(connection, gallery, rows)
-                    return tuple(
-                        Candidate(faces[row], score) for row, (_, score) in zip(rows, best, strict=True)
-                    )
-            # One of them was deleted, or the gallery lost, since its codes were compared: ask again.
+        tries = 0
+        while (found := self._found(gallery, probe.embedding.vector, limit, floor)) is None:
+            tries += 1
+            if tries % PATIENCE == 0:
+                self.lose(gallery)  # the rows are others than the index was told of: a backup put back, say
+        return found
+
+    def _found(
+        self, gallery: Gallery, probe: Vector, limit: int, floor: float
+    ) -> tuple[Candidate, ...] | None:
+        """The candidates; None where one that the codes left was deleted, or the gallery lost, meanwhile."""
+        index, change = self._current(gallery)
+        near = index.near(probe, limit, floor)
+        with self._database.reading() as connection:
+            face_ids, vectors = store.vectors(connection, near.rows.tolist(), near.change)
+            if near.change < change or len(face_ids) < len(near.rows):
+                return None
+            best = ranked(face_ids, vectors, probe, limit, floor)
+            rows = [int(near.rows[place]) for place, _ in best]
+            faces = store.by_rows(connection, gallery, rows)
+        return tuple(Candidate(faces[row], score) for row, (_, score) in zip(rows, best, strict=True))
 
     def refresh(self, gallery: Gallery) -> None:
         """Bring a gallery's index up to date now: what was deleted leaves memory."""

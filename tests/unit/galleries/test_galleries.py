@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy.engine import Connection
 
-from countenance.database import Database
+from countenance.database import Database, faces
 from countenance.galleries import Galleries, GalleryGone, store, verify
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
@@ -264,10 +264,21 @@ def test_a_gallery_that_changes_its_model_while_it_is_searched_is_gone(
         galleries.identify(gallery, Probe(mine.embedding), 1, -1.0)
 
 
+def test_an_index_that_the_rows_do_not_bear_out_is_read_anew(database: Database, gallery: Gallery) -> None:
+    """As where a backup is put back under a running process: no removal tells of who is gone."""
+    galleries, mine, other = Galleries(database), template(1), template(2)
+    [first, second] = enrol(database, gallery, mine, other)
+    galleries.identify(gallery, Probe(mine.embedding), 1, -1.0)
+    lost = faces.delete().where(faces.c.face_id == first.face_id)
+    assert database.write(lambda c: c.execute(lost).rowcount) == 1
+    found = galleries.identify(gallery, Probe(mine.embedding), 1, -1.0)
+    assert [candidate.face for candidate in found] == [second]
+
+
 def test_many_search_while_others_enrol_and_delete(database: Database, gallery: Gallery) -> None:
     galleries = Galleries(database)
     kept = [template(n) for n in range(20)]
-    faces = enrol(database, gallery, *kept)
+    known = enrol(database, gallery, *kept)
     faults: list[object] = []
 
     def ask(number: int) -> None:
@@ -277,7 +288,7 @@ def test_many_search_while_others_enrol_and_delete(database: Database, gallery: 
             except Exception as fault:  # noqa: BLE001 - told below
                 faults.append(fault)
                 return
-            if [candidate.face for candidate in found] != [faces[number]]:
+            if [candidate.face for candidate in found] != [known[number]]:
                 faults.append(found)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
