@@ -57,7 +57,7 @@ fmt: $(READY)
 
 bench: setup
 	@test -n "$(DATA)" || { echo 'say where the labelled sets are: make bench DATA=folder'; exit 2; }
-	@for what in lfw wild crowd similarity attributes; do \
+	@for what in lfw wild crowd similarity alarms attributes; do \
 		$(BIN)/countenance bench $$what --data "$(DATA)" || exit; \
 	done
 

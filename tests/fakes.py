@@ -40,6 +40,9 @@ BLUE: Colour = (0, 0, 200)
 ADULTS = Calibration(
     "adults", ((0.0, -0.3), (0.4, -4.0)), measured_to=-4.0, source="made up", interval=(1e-4, 1e-4)
 )
+CHILDREN = Calibration(
+    "children", ((0.2, -0.3), (0.6, -4.0)), measured_to=-3.0, source="made up", interval=(1e-4, 1e-4)
+)
 CARD = Card(
     id="fake-1",
     title="Coloured squares",
@@ -58,7 +61,7 @@ CARD = Card(
     not_for="anything else",
     carrier=None,
     dimensions=64,
-    calibrations=MappingProxyType({"adults": ADULTS, "children": ADULTS}),
+    calibrations=MappingProxyType({"adults": ADULTS, "children": CHILDREN}),
 )
 
 

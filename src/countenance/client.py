@@ -64,6 +64,7 @@ def declare(  # noqa: PLR0913 - each is one thing a call may say
     listing: str | None = None,
     reviewers: Collection[str] = (),
     on_behalf_of: Requester | None = None,
+    max_fpir: float | None = None,
 ) -> None:
     """Have every later call of a boto3 client say this of itself, instead of what it was told to before.
 
@@ -85,6 +86,7 @@ def declare(  # noqa: PLR0913 - each is one thing a call may say
             listing=None if listing is None else Listing(listing),
             reviewers=frozenset(reviewers),
             on_behalf_of=on_behalf_of,
+            max_fpir=max_fpir,
         )
     )
     carry(client, declared)

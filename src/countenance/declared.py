@@ -113,7 +113,8 @@ class Declared:
     """What a call says of itself. None, or empty, where it says nothing.
 
     purpose: one of those the key is for. place: within the organisation's own. evidence: what, apart from
-    this system, points at the person. reviewers: who will judge the candidates.
+    this system, points at the person. reviewers: who will judge the candidates. max_fpir: of searches for
+    people who are not enrolled, the share (0, 1) that may list anybody; it sets a search's threshold.
     """
 
     purpose: str | None = None
@@ -129,6 +130,7 @@ class Declared:
     listing: Listing | None = None
     reviewers: frozenset[str] = frozenset()
     on_behalf_of: Requester | None = None
+    max_fpir: float | None = None
 
     @property
     def two_reviewers(self) -> bool:

@@ -140,8 +140,7 @@ class Gate:
         request_id = str(uuid.uuid4())
         try:
             name = model.operation(target)
-            request = {**self.operations[name].defaults, **model.decode(name, body)}
-            call = self._found(name, request, caller, declared)
+            call = self._found(name, model.decode(name, body), caller, declared)
             matter = self._matter(call)
             decision = self._decide(call, matter)
             recorded = self._record(call, matter, decision, request_id)
@@ -187,13 +186,16 @@ class Gate:
 
         return self.database.write(write)
 
-    def _found(self, name: str, request: Request, caller: Caller, declared: Declared) -> Call:
-        """The call with the caller's collection it names, if there is one."""
-        collection = self.operations[name].collection(request, caller)
+    def _found(self, name: str, asked: Request, caller: Caller, declared: Declared) -> Call:
+        """The call, defaults filled in, with the caller's collection it names, if there is one."""
+        operation = self.operations[name]
+        request = {**operation.defaults, **asked}
+        collection = operation.collection(request, caller)
         gallery = None
         if collection is not None:
             with self.database.reading() as connection:
                 gallery = store.find(connection, caller.account, collection)
+        request |= operation.settled(asked, gallery, declared)
         return Call(name, request, caller, self.region, self.clock(), gallery, declared)
 
     def _matter(self, call: Call) -> Matter:

@@ -1,14 +1,15 @@
 """What a call says of itself, as signed headers: `x-countenance-purpose: missing-persons` and its like.
 
 They arrive after the signature was verified, so they are the caller's, each once (sigv4). A header is a word
-of a closed list, "true" or "false", a short text, names between commas, or parts such as
-`kind=police; place=US-CA`. `read` and `write` are each other's inverse.
+of a closed list, "true" or "false", a short text, a number, names between commas, or parts
+such as `kind=police; place=US-CA`. `read` and `write` are each other's inverse.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -170,6 +171,16 @@ def _moment(text: str) -> dt.datetime:
     return moment
 
 
+def _share(value: str, _known: Known) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise ValueError("must be a number between 0 and 1, such as 0.001")
+    return share
+
+
 def _requester(value: str, known: Known) -> Requester:
     parts = _parts(value, ("kind", "place"), ("groups",))
     if parts["kind"] not in set(OrganisationKind):
@@ -203,6 +214,7 @@ FORMS: Mapping[str, Form] = {
     "listing": Form(partial(_closed, Listing)),
     "reviewers": Form(_names, _write_names),
     "on_behalf_of": Form(_requester, _write_requester),
+    "max_fpir": Form(_share, repr),
 }
 """The header of each field of Declared."""
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "witness": "witness:witness",
     "policy": "policy:policy",
     "models": "weights:models",
+    "plan": "plan:plan",
     "bench": "bench:bench",
     "backup": "snapshot:backup",
     "restore": "snapshot:restore",

@@ -10,8 +10,9 @@ from typing import Any
 import click
 from rich.progress import Progress, TaskID
 
-from countenance.audit import attributes, measured, similarity
+from countenance.audit import alarms, attributes, measured, similarity
 from countenance.audit import bench as questions
+from countenance.audit import search as searching
 from countenance.audit.bench import Bench, Cell, Table
 from countenance.audit.faces import Looker
 from countenance.audit.metrics import Estimate, Rate
@@ -58,6 +59,7 @@ _question("lfw", questions.lfw, "Are two photos of one person? LFW's pairs.")
 _question("wild", questions.wild, "Who is it? Uncropped web photos against one photo a person.")
 _question("crowd", questions.crowd, "Are faces found? Crowds and masks, by the size of the face.")
 _question("similarity", similarity.similarity, "How often are strangers alike? Each group, children first.")
+_question("alarms", alarms.alarms, "How often does a search list a stranger? Counted, and by the formula.")
 
 
 @bench.command()
@@ -103,6 +105,24 @@ def describe(data: Path, cache: Path | None, as_json: bool, markdown: bool, fit:
         lacking = ", ".join(sorted(attributes.READERS.keys() - samples.keys()))
         terminal.aside().print(f"Not kept in measured.json: without {lacking} the figures have gaps.")
     _show(measured.COMMAND, tables, as_json=as_json, markdown=markdown)
+
+
+@bench.command("search")
+@click.option("--faces", type=click.IntRange(100), default=100_000, show_default=True, help="How many.")
+@click.option("--dim", type=click.IntRange(2, 4096), default=128, show_default=True, help="Of each vector.")
+@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True, help="Turns of everybody.")
+@click.option("--queries", type=click.IntRange(1), default=1000, show_default=True, help="Answers checked.")
+@terminal.json_option
+@markdown_option
+def search(faces: int, dim: int, rounds: int, queries: int, as_json: bool, markdown: bool) -> None:
+    """How fast is a search, and is it right? Beside numpy, and faiss and peers' ways where they can be.
+
+    The vectors are made up and lie in a temporary file meanwhile: 512 MB for a million of 128.
+    """
+    with terminal.counting("search") as bar:
+        tables = searching.search(faces, dim, rounds, queries, _progress(bar))
+    command = f"countenance bench search --faces {faces} --dim {dim}"
+    _show(command, tables, as_json=as_json, markdown=markdown)
 
 
 def _bench(data: Path, cache: Path | None, bar: Progress) -> Bench:

@@ -29,6 +29,8 @@ SAID: Mapping[str, str] = {
     "listing": "Why the person is looked for.",
     "reviewers": "Who will judge the candidates.",
     "on_behalf_of": "Who asked for it. The call is then decided twice, as theirs too.",
+    "max_fpir": "Of searches for people who are not enrolled, the share that may list anybody: sets the "
+    "threshold of a search.",
 }
 """What each thing that a call may say of itself tells."""
 
@@ -98,7 +100,8 @@ def _option(field: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
             )
         case "on_behalf_of":
             return make(name, metavar="KIND:PLACE[:GROUP,...]", help=SAID[field])
-    return make(name, metavar="TEXT" if field in {"case", "evidence"} else "WORD", help=SAID[field])
+    written = {"case": "TEXT", "evidence": "TEXT", "max_fpir": "SHARE"}
+    return make(name, metavar=written.get(field, "WORD"), help=SAID[field])
 
 
 def _written(field: str, given: Any) -> str | None:

@@ -208,7 +208,11 @@ def compare(
 @terminal.home_option
 @terminal.json_option
 @save_option
-@threshold_option
+@click.option(
+    "--threshold",
+    type=terminal.PERCENT,
+    help="The least Similarity that is shown: 80, unless --max-fpir sets it.",
+)
 @click.option("--max", "most", type=click.IntRange(1, 4096), default=10, show_default=True)
 @declaring.options
 def search(
@@ -218,7 +222,7 @@ def search(
     home: Path,
     as_json: bool,
     save: Path | None,
-    threshold: float,
+    threshold: float | None,
     most: int,
     said: Mapping[str, str],
 ) -> None:
@@ -230,8 +234,8 @@ def search(
             photo,
             CollectionId=collection,
             Image={"Bytes": photo.sent},
-            FaceMatchThreshold=threshold,
             MaxFaces=most,
+            **({} if threshold is None else {"FaceMatchThreshold": threshold}),
         )
     named = _named(homes.load(home).manifests, collection, answer["FaceMatches"])
     if save:
@@ -243,17 +247,30 @@ def search(
         terminal.print_json(_facts(photo, answer, SearchedFaceBoundingBox=box, FaceMatches=matches))
         return
     if not named:
-        click.echo(f"No candidate of {threshold:g} or more in {collection}.")
+        click.echo(f"No candidate in {collection}.\n{_expected(answer)}")
         return
     terminal.print_table(
         ("", "similarity>", "photo", "face id"),
         [(n, f"{c['Similarity']:.2f}", name, c["Face"]["FaceId"]) for n, (c, name) in enumerate(named, 1)],
     )
-    click.echo(f"{LEADS}\n{SCALE}")
+    click.echo(f"{LEADS}\n{SCALE}\n{_expected(answer)}")
     click.echo(
         f"This search is entry {decision(answer)}: `countenance review {decision(answer)} FACE-ID "
         f"{'|'.join(VERDICTS)} --by NAME` records what you find."
     )
+
+
+def _expected(answer: Mapping[str, Any]) -> str:
+    """What the answer's headers say of strangers, in words for people."""
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    false, _, how = headers["x-countenance-expected-false-candidates"].partition("; ")
+    share, _, at = headers["x-countenance-fpir"].partition("; ")
+    lines = [
+        f"A search for somebody who is not in it lists {false} false candidates on average ({how}).",
+        f"It lists any at all with a chance of {share} ({at}).",
+        headers.get("x-countenance-warning", ""),
+    ]
+    return "\n".join(filter(None, lines))
 
 
 def _named(

@@ -2,7 +2,8 @@
 
 `store` is the rows, `index` the exact search; this file keeps each gallery's index in step with its rows.
 A search first reads the gallery's change number, so every process on one database sees every
-acknowledged enrolment and removal at its next search.
+acknowledged enrolment and removal at its next search. Vectors are in the database alone: memory holds
+their codes (docs/decisions/0012-exact-search.md).
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from contextlib import suppress
 import numpy as np
 
 from countenance.database import Database
-from countenance.galleries import store
-from countenance.galleries.index import Index
-from countenance.types import Candidate, Embedding, Gallery, Probe
+from countenance.galleries import kernel, store
+from countenance.galleries.index import Index, ranked
+from countenance.types import Candidate, Embedding, Gallery, Probe, Vector
 
 __all__ = ["Galleries", "GalleryGone", "store", "verify"]
+
+PATIENCE = 5
+"""Times that a search is begun again, because someone it found is gone, before the index is read anew."""
 
 
 def verify(one: Embedding, other: Embedding) -> float:
@@ -37,6 +41,7 @@ class Galleries:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
+        self._kernel = kernel.best()
         self._indexes: dict[tuple[int, str], Index] = {}
 
     def identify(self, gallery: Gallery, probe: Probe, limit: int, floor: float) -> tuple[Candidate, ...]:
@@ -47,11 +52,27 @@ class Galleries:
         """
         if probe.embedding.model != gallery.model:
             raise ValueError(f"{gallery.collection_id} holds templates of {gallery.model}")
-        index = self._current(gallery, len(probe.embedding.vector))
-        found = index.search(probe.embedding.vector, limit, floor)
+        tries = 0
+        while (found := self._found(gallery, probe.embedding.vector, limit, floor)) is None:
+            tries += 1
+            if tries % PATIENCE == 0:
+                self.lose(gallery)  # the rows are others than the index was told of: a backup put back, say
+        return found
+
+    def _found(
+        self, gallery: Gallery, probe: Vector, limit: int, floor: float
+    ) -> tuple[Candidate, ...] | None:
+        """The candidates; None where one that the codes left was deleted, or the gallery lost, meanwhile."""
+        index, change = self._current(gallery)
+        near = index.near(probe, limit, floor)
         with self._database.reading() as connection:
-            faces = store.by_rows(connection, gallery, [row for row, _ in found])
-        return tuple(Candidate(faces[row], score) for row, score in found if row in faces)
+            face_ids, vectors = store.vectors(connection, near.rows.tolist(), near.change)
+            if near.change < change or len(face_ids) < len(near.rows):
+                return None
+            best = ranked(face_ids, vectors, probe, limit, floor)
+            rows = [int(near.rows[place]) for place, _ in best]
+            faces = store.by_rows(connection, gallery, rows)
+        return tuple(Candidate(faces[row], score) for row, (_, score) in zip(rows, best, strict=True))
 
     def refresh(self, gallery: Gallery) -> None:
         """Bring a gallery's index up to date now: what was deleted leaves memory."""
@@ -69,18 +90,20 @@ class Galleries:
         for index in indexes:
             index.wipe()
 
-    def _current(self, gallery: Gallery, dimension: int) -> Index:
+    def _current(self, gallery: Gallery) -> tuple[Index, int]:
+        """The gallery's index, and the change that it has at least."""
         with self._lock:
-            index = self._indexes.setdefault((gallery.number, gallery.model), Index(dimension))
-        self._update(gallery, index)
-        return index
+            index = self._indexes.setdefault((gallery.number, gallery.model), Index(self._kernel))
+        return index, self._update(gallery, index)
 
-    def _update(self, gallery: Gallery, index: Index) -> None:
+    def _update(self, gallery: Gallery, index: Index) -> int:
         with self._database.reading() as connection:
             state = store.state(connection, gallery.number)
-            current = state is not None and state[1] == gallery.model
-            if state is not None and current and state[0] > index.change:
-                index.update(state[0], *store.changed_since(connection, gallery.number, index.change))
-        if not current:
-            self.lose(gallery)
-            raise GalleryGone(gallery.collection_id)
+            if state is not None and state[1] == gallery.model:
+                if state[0] > index.change:
+                    index.update(
+                        state[0], lambda since: store.changed_since(connection, gallery.number, since)
+                    )
+                return state[0]
+        self.lose(gallery)
+        raise GalleryGone(gallery.collection_id)

@@ -1,129 +1,337 @@
-"""Exact search: the whole gallery is compared, the best are ranked as float64 would rank them."""
+"""Exact search: every template is compared by a small code first; what the code cannot rule out is named.
+
+A template x and a probe y are stood for by codes xh and yh of whole numbers from -127 to 127, times a step.
+
+    <x, y> = <xh, yh> + <x - xh, y> + <xh, y - yh>,   so   |<x, y> - <xh, yh>| <= |x - xh| |y| + |xh| |y - yh|
+
+by Cauchy and Schwarz. Who lies further than that below the threshold, or than twice that below the k-th
+best, is none of the candidates. The few that are left (docs/numbers-speed.md) are compared in float64 with
+the vectors in the database, so that the answer is the float64 ranking, ids and order.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from countenance.galleries import kernel
+from countenance.galleries.kernel import Codes
 from countenance.types import Vector
 
-CHUNK = 32_768
-"""Rows scored at once: their scores stay in the processor's cache."""
+Numbers = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
 
-ROUNDING = 2.0**-23
-"""How far a float32 dot product of unit vectors may lie from the float64 one, for each dimension."""
+REACH = 6.0
+"""The first step is made for components up to REACH / sqrt(D): of 1e8 normal ones none is expected beyond."""
+
+TOP = 127
+"""The largest code: -128 is left out, so that a code can be negated."""
+
+ROUNDING = 1e-6
+"""What float arithmetic may add to a bound: norms are summed in float64 of float32 numbers (2**-24 each)."""
+
+MOST = 2.0**30
+"""No score is as large."""
+
+UNIT = 1e-3
+"""How far from 1 a template's length may lie: float32 rounding is 1e-6, a vector that was never normalised
+is off by far more."""
+
+TOGETHER = 64
+"""Probes compared in one pass over the codes."""
+
+FIRST = 256
+"""Codes compared before the others: they raise the bars for all that follow."""
+
+HOLES = 8
+"""Once one in HOLES places is empty, the others move together."""
+
+AT_ONCE = 65_536
+"""Templates coded at once."""
 
 
-def cosines(vectors: Vector, probe: Vector) -> npt.NDArray[np.float64]:
+def cosines(vectors: Vector, probe: Vector) -> Doubles:
     """Float64 cosines of unit rows (N, D) with a unit probe (D,).
 
     Row by row, not by BLAS: equal rows get equal cosines whatever stands beside them, so that FaceId
     decides ties.
     """
-    products: npt.NDArray[np.float64] = vectors.astype(np.float64) * probe.astype(np.float64)
+    products: Doubles = vectors.astype(np.float64) * probe.astype(np.float64)
     return np.asarray(products.sum(axis=1), np.float64)
 
 
-class Index:
-    """One gallery's templates in memory: a float32 matrix, its row numbers and FaceIds, in no order.
+def ranked(
+    face_ids: Sequence[str], vectors: Vector, probe: Vector, limit: int, floor: float
+) -> list[tuple[int, float]]:
+    """(place, cosine) of the best `limit` with a cosine of at least `floor`; equal ones by FaceId."""
+    if not len(face_ids):
+        return []
+    exact = cosines(vectors, probe)
+    order = np.lexsort((np.array(face_ids, "S36"), -exact))
+    kept = order[exact[order] >= floor][:limit]
+    return [(int(place), float(exact[place])) for place in kept]
 
-    Derived from the database and told of its changes; knows nothing of it. Safe for threads.
+
+def sound(vectors: Vector) -> None:
+    """Raises ValueError unless every row is finite and of unit length, to UNIT."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    if not (np.abs(lengths - 1) <= UNIT).all():  # false for NaN too
+        raise ValueError("a template must be finite and of unit length")
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Whom the codes cannot rule out: rows of the database, ascending, as of a change of the gallery."""
+
+    rows: Numbers
+    change: int
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Probes (P) on their way through the codes, and who reaches their bars.
+
+    units: the cosine that a score of 1 stands for. slacks: how far in scores a true one may lie from its
+    code's. bars: the least score that is still looked at.
     """
 
-    def __init__(self, dimension: int) -> None:
+    codes: Codes
+    limits: Numbers
+    units: Doubles
+    slacks: Doubles
+    bars: Doubles
+    held: list[tuple[Numbers, Numbers, Doubles]] = field(default_factory=list)
+    count: int = 0
+    full: int = 0
+
+    def take(self, places: Numbers, which: Numbers, scores: Doubles) -> None:
+        """More places, the probe each is for, and its score. Bars rise whenever they have doubled."""
+        self.held.append((places, which, scores))
+        self.count += len(places)
+        if self.count > self.full:
+            self.raise_bars()
+            self.full = 2 * self.count + int(self.limits.sum())
+
+    def raise_bars(self) -> None:
+        """To what the best so far rule out; let go of what no longer reaches them."""
+        if not self.held:
+            return
+        places, which, scores = map(np.concatenate, zip(*self.held, strict=True))
+        order = np.lexsort((-scores, which))
+        starts = np.searchsorted(which[order], np.arange(len(self.bars) + 1))
+        full = np.flatnonzero(np.diff(starts) >= self.limits)
+        least = scores[order[starts[full] + self.limits[full] - 1]]
+        self.bars[full] = np.maximum(self.bars[full], least - 2 * self.slacks[full])
+        kept = scores >= self.bars[which]
+        self.held = [(places[kept], which[kept], scores[kept])]
+        self.count = int(kept.sum())
+
+    def of(self, probe: int) -> Numbers:
+        """The places that are left for one of the probes, ascending."""
+        found = [places[which == probe] for places, which, _ in self.held]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A probe that waits for a pass over the codes, and what the pass found."""
+
+    probe: Vector
+    limit: int
+    floor: float
+    near: Near | None = None
+
+
+Changes = tuple[Iterable[tuple[Sequence[int], Vector]], Sequence[int]]
+"""What an index lacks: (rows, their vectors) to put, piece by piece, and rows to drop."""
+
+
+class Index:
+    """One gallery's codes in memory, in the order of their rows in the database.
+
+    Derived from the database and told of its changes; knows nothing of it. 137 bytes a template of 128
+    dimensions. Safe for threads: probes that come at once are compared in one pass.
+    """
+
+    def __init__(self, compare: kernel.Kernel | None = None) -> None:
         self.change = 0
-        self._slack = dimension * ROUNDING
+        self._kernel = compare or kernel.best()
         self._lock = threading.Lock()
-        self._size = 0
-        self._vectors: Vector = np.zeros((0, dimension), np.float32)
-        self._rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._ids: npt.NDArray[np.bytes_] = np.zeros(0, "S36")
-        self._where: dict[int, int] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._clear()
 
     def __len__(self) -> int:
-        return self._size
+        return int(self._alive[: self._size].sum())
 
-    def update(
-        self,
-        change: int,
-        rows: Sequence[int],
-        face_ids: Sequence[str],
-        vectors: Sequence[bytes],
-        gone: Sequence[int],
-    ) -> None:
-        """Bring the index to `change`: put these rows, drop those. An older change is ignored."""
+    @property
+    def nbytes(self) -> int:
+        """The memory it holds, of which some may not be touched yet."""
+        return self._codes.nbytes + self._rows.nbytes + self._alive.nbytes
+
+    def update(self, change: int, since: Callable[[int], Changes]) -> None:
+        """Bring the index to `change` by what `since` its own tells. An older change is ignored.
+
+        What fails half-way is put again by the next. Raises ValueError for a vector that is none.
+        """
         with self._lock:
             if change <= self.change:
                 return
-            self._reserve(self._size + len(rows))
-            for row, face_id, vector in zip(rows, face_ids, vectors, strict=True):
-                at = self._where.setdefault(row, self._size)
-                self._size = max(self._size, at + 1)
-                self._vectors[at] = np.frombuffer(vector, "<f4")
-                self._rows[at], self._ids[at] = row, face_id.encode()
-            for row in gone:
-                self._drop(row)
+            put, gone = since(self.change)
+            for rows, vectors in put:
+                for start in range(0, len(rows), AT_ONCE):
+                    some = slice(start, start + AT_ONCE)
+                    self._put(np.asarray(rows[some], np.int64), vectors[some])
+            self._drop(np.asarray(gone, np.int64))
             self.change = change
 
     def wipe(self) -> None:
         """Forget everything: no template stays in memory."""
         with self._lock:
-            self._vectors[:] = 0
-            self._size = 0
-            self._where.clear()
+            self._codes[:] = 0
+            self._clear()
             self.change = 0
 
-    def search(self, probe: Vector, limit: int, floor: float) -> list[tuple[int, float]]:
-        """The `limit` rows nearest to a probe with a cosine of at least `floor`: (row, cosine), best first.
+    def near(self, probe: Vector, limit: int, floor: float) -> Near:
+        """Every row that float64 could place among the `limit` best with a cosine of at least `floor`.
 
-        probe: float32 (D,), unit length. Equal cosines are ordered by FaceId.
+        probe: float32 (D,), of unit length. Raises ValueError where it is not, or of another dimension.
         """
-        with self._lock:
-            near = self._near(probe, limit, floor)
-            exact = cosines(self._vectors[near], probe)
-            kept = exact >= floor
-            near, exact = near[kept], exact[kept]
-            order = np.lexsort((self._ids[near], -exact))[:limit]
-            return [(int(self._rows[near[i]]), float(exact[i])) for i in order]
+        return self.near_all(probe[None], limit, floor)[0]
 
-    def _near(self, probe: Vector, limit: int, floor: float) -> npt.NDArray[np.intp]:
-        """Every position float64 could place among the best `limit`; a running k-th best prunes chunks."""
-        bar = floor - self._slack
-        places: list[npt.NDArray[np.intp]] = []
-        scores: list[Vector] = []
-        for start in range(0, self._size, CHUNK):
-            found = self._vectors[start : min(start + CHUNK, self._size)] @ probe
-            above = np.flatnonzero(found >= bar)
-            places.append(above + start)
-            scores.append(found[above])
-            if sum(map(len, scores)) > 4 * limit:
-                every, at = np.concatenate(scores), np.concatenate(places)
-                bar = max(bar, float(np.partition(every, -limit)[-limit]) - 2 * self._slack)
-                places, scores = [at[every >= bar]], [every[every >= bar]]
-        return np.concatenate(places) if places else np.zeros(0, np.intp)
+    def near_all(self, probes: Vector, limit: int, floor: float) -> list[Near]:
+        """The same for each of several probes, (P, D)."""
+        sound(probes)
+        mine = [_Waiting(probe, limit, floor) for probe in probes]
+        self._waiting.extend(mine)
+        with self._lock:  # whoever gets it takes along all who wait
+            self._same(probes.shape[1])
+            while left := [each for each in mine if each.near is None]:
+                batch = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
+                fitting = [each for each in batch if len(each.probe) == probes.shape[1]]
+                self._pass(fitting or left[:TOGETHER])
+        return [each.near for each in mine if each.near is not None]
 
-    def _reserve(self, size: int) -> None:
-        if size > len(self._rows):
-            room = max(size, 2 * len(self._rows), 64)
-            grown = np.zeros((room, self._vectors.shape[1]), np.float32)
-            grown[: self._size] = self._vectors[: self._size]
-            self._vectors[:] = 0
-            self._vectors = grown
-            self._rows = np.concatenate([self._rows, np.zeros(room - len(self._rows), np.int64)])
-            self._ids = np.concatenate([self._ids, np.zeros(room - len(self._ids), "S36")])
-
-    def _drop(self, row: int) -> None:
-        """Swap with the last and wipe: no byte of an erased template stays in memory."""
-        at = self._where.pop(row, None)
-        if at is None:
+    def _pass(self, batch: Sequence[_Waiting]) -> None:
+        if not self._size:
+            for waiting in batch:
+                waiting.near = Near(np.zeros(0, np.int64), self.change)
             return
-        self._size -= 1
-        last = self._size
-        if at != last:
-            self._vectors[at], self._rows[at] = self._vectors[last], self._rows[last]
-            self._ids[at] = self._ids[last]
-            self._where[int(self._rows[at])] = at
-        self._vectors[last] = 0
+        asked = self._asked(batch)
+        at_once, compare = self._kernel(asked.codes)
+        start, stop = 0, min(FIRST, self._size)
+        while start < self._size:
+            scores = compare(self._codes[start:stop])
+            reached = np.greater_equal(scores, np.ceil(asked.bars).astype(scores.dtype))
+            places, which = np.divmod(np.flatnonzero(reached), len(batch))
+            alive = self._alive[places + start]
+            places, which = places[alive], which[alive]
+            if len(places):
+                asked.take(places + start, which, scores[places, which].astype(np.float64))
+            start, stop = stop, min(stop + at_once, self._size)
+        asked.raise_bars()
+        for number, waiting in enumerate(batch):
+            waiting.near = Near(self._rows[asked.of(number)], self.change)
+
+    def _asked(self, batch: Sequence[_Waiting]) -> _Batch:
+        probes = np.stack([waiting.probe for waiting in batch]).astype(np.float64)
+        steps = np.abs(probes).max(axis=1, keepdims=True) / TOP
+        codes = np.rint(probes / steps)
+        off = np.linalg.norm(probes - codes * steps, axis=1)
+        bounds = self._off * np.linalg.norm(probes, axis=1) + self._longest * off + ROUNDING
+        units = self._step * steps[:, 0]
+        floors = np.array([waiting.floor for waiting in batch])
+        return _Batch(
+            codes.astype(np.int8),
+            np.array([waiting.limit for waiting in batch]),
+            units,
+            bounds / units,
+            np.clip((floors - bounds) / units, -MOST, MOST),
+        )
+
+    def _clear(self) -> None:
+        self._codes: Codes = np.zeros((0, 0), np.int8)
+        self._rows: Numbers = np.zeros(0, np.int64)
+        self._alive: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._size = self._holes = 0
+        self._step = self._off = self._longest = 0.0  # of the codes: |x - xh| and |xh| at most
+
+    def _same(self, dimension: int) -> None:
+        if self._size and dimension != self._codes.shape[1]:
+            raise ValueError(
+                f"the gallery's templates have {self._codes.shape[1]} dimensions, not {dimension}"
+            )
+
+    def _put(self, rows: Numbers, vectors: Vector) -> None:
+        sound(vectors)
+        self._same(vectors.shape[1])
+        if not self._size:
+            self._clear()
+            self._codes = np.zeros((0, vectors.shape[1]), np.int8)
+            self._step = min(1.0, REACH / math.sqrt(vectors.shape[1])) / TOP
+        peak = float(np.abs(vectors).max())
+        if peak > self._step * TOP:
+            self._widen(max(peak, min(1.0, 1.25 * peak)) / TOP)
+        codes, off = self._coded(vectors)
+        self._off = max(self._off, off)
+        at = np.searchsorted(self._rows[: self._size], rows)
+        known = at < self._size
+        known[known] = self._rows[at[known]] == rows[known]
+        self._holes -= int((~self._alive[at[known]]).sum())
+        self._codes[at[known]], self._alive[at[known]] = codes[known], True
+        self._append(rows[~known], codes[~known])
+
+    def _append(self, rows: Numbers, codes: Codes) -> None:
+        if self._size + len(rows) > len(self._rows):
+            self._arrange(np.arange(self._size), max(self._size + len(rows), self._size * 3 // 2, 64))
+        end = slice(self._size, self._size + len(rows))
+        self._rows[end], self._codes[end], self._alive[end] = rows, codes, True
+        self._size = end.stop
+        if (np.diff(self._rows[max(end.start - 1, 0) : end.stop]) <= 0).any():
+            self._arrange(np.argsort(self._rows[: self._size]), len(self._rows))
+
+    def _drop(self, rows: Numbers) -> None:
+        """Overwrite with zeros: no byte of an erased template stays in memory."""
+        at = np.searchsorted(self._rows[: self._size], rows)
+        at = at[at < self._size]
+        at = at[np.isin(self._rows[at], rows) & self._alive[at]]
+        self._codes[at], self._alive[at] = 0, False
+        self._holes += len(at)
+        if self._holes * HOLES > self._size:
+            self._arrange(np.flatnonzero(self._alive[: self._size]), len(self._rows))
+
+    def _arrange(self, order: Numbers, room: int) -> None:
+        """Move the places `order` names, in that order, to new memory, and wipe the old."""
+        codes = np.zeros((room, self._codes.shape[1]), np.int8)
+        np.take(self._codes, order, axis=0, out=codes[: len(order)], mode="clip")  # "raise" would copy first
+        self._codes[:] = 0
+        self._codes = codes
+        self._rows = np.concatenate([self._rows[order], np.zeros(room - len(order), np.int64)])
+        self._alive = np.concatenate([self._alive[order], np.zeros(room - len(order), np.bool_)])
+        self._size, self._holes = len(order), len(order) - int(self._alive.sum())
+
+    def _coded(self, vectors: Vector) -> tuple[Codes, float]:
+        """Codes, and how far the worst lies from its vector."""
+        whole = np.rint(vectors / np.float32(self._step))
+        near = whole * np.float32(self._step)
+        off = _longest(vectors - near)
+        self._longest = max(self._longest, _longest(near))
+        return whole.astype(np.int8), off
+
+    def _widen(self, step: float) -> None:
+        """Code anew with a longer step, from the codes: bounds add up, and the next start begins afresh."""
+        old, self._step, self._longest, worst = self._step, step, 0.0, 0.0
+        for start in range(0, self._size, AT_ONCE):
+            some = slice(start, min(start + AT_ONCE, self._size))
+            self._codes[some], off = self._coded(self._codes[some] * np.float32(old))
+            worst = max(worst, off)
+        self._off += worst
+
+
+def _longest(vectors: Vector) -> float:
+    return math.sqrt(float(np.einsum("ij,ij->i", vectors, vectors).max(initial=0.0)))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,12 +14,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance.database import Traces, collections, faces, removals, renewals, tags
+from countenance.galleries.index import sound
 from countenance.types import Box, Enrolled, Gallery, Template, Vector
 
 T = TypeVar("T")
 
 _SOME = 500
 """Values in one IN list: below the 999 variables an old SQLite allows."""
+
+
+_PIECE = 20_000
+"""Templates read at a time by an index that is loaded: 10 MB of 128 dimensions."""
 
 
 def create(
@@ -90,10 +95,11 @@ def enrol(
     """Enrol templates in the order given and return what stands for each in the gallery.
 
     The same image, external id and box again is the template that is there already. Raises ValueError
-    where a template is not of the gallery's model.
+    where a template is not of the gallery's model, or is no vector of unit length.
     """
     if any(template.embedding.model != gallery.model for template in templates):
         raise ValueError(f"{gallery.collection_id} takes templates of {gallery.model}")
+    _check(connection, gallery, [template.embedding.vector for template in templates])
     known = _of_images(connection, gallery, {template.image_id for template in templates})
     change = _advance(connection, gallery.number)
     keys = _subjects(connection, gallery, {template.external_image_id for template in templates})
@@ -291,20 +297,37 @@ def state(connection: Connection, number: int) -> tuple[int, str] | None:
     return None if row is None else (row.change, row.model)
 
 
+def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
+    """(FaceIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
+    found: list[Any] = []
+    query = sa.select(faces.c.face_id, faces.c.vector).order_by(faces.c.number)
+    for some in _chunks(numbers):
+        of_then = faces.c.number.in_(some) & (faces.c.change <= change)
+        found += connection.execute(query.where(of_then)).all()
+    return [row.face_id for row in found], _matrix([row.vector for row in found])
+
+
 def changed_since(
     connection: Connection, number: int, change: int
-) -> tuple[list[int], list[str], list[bytes], list[int]]:
-    """What an index that stands at `change` lacks: rows, FaceIds and vectors to put, rows to drop."""
-    query = sa.select(faces.c.number, faces.c.face_id, faces.c.vector)
+) -> tuple[Iterator[tuple[list[int], Vector]], list[int]]:
+    """What an index that stands at `change` lacks: rows and vectors to put, in pieces, and rows to drop."""
+    query = sa.select(faces.c.number, faces.c.vector).execution_options(yield_per=_PIECE)
     newer = query.where(faces.c.collection == number, faces.c.change > change).order_by(faces.c.number)
-    rows = connection.execute(newer).all()
     gone = sa.select(removals.c.face).where(removals.c.collection == number, removals.c.change > change)
-    return (
-        [row.number for row in rows],
-        [row.face_id for row in rows],
-        [row.vector for row in rows],
-        [row.face for row in connection.execute(gone)],
-    )
+    dropped = list(connection.execute(gone).scalars())
+    pieces = connection.execute(newer).partitions()
+    put = (([row.number for row in rows], _matrix([row.vector for row in rows])) for rows in pieces)
+    return put, dropped
+
+
+def _check(connection: Connection, gallery: Gallery, added: Sequence[Vector]) -> None:
+    """Raises ValueError for what is no template: one such in a gallery would shut it to every search."""
+    query = sa.select(faces.c.vector).where(faces.c.collection == gallery.number).limit(1)
+    one = connection.execute(query).scalar()
+    for each in added:
+        sound(each[None])
+        if one is not None and len(each) != len(one) // 4:
+            raise ValueError(f"templates here have {len(one) // 4} dimensions, not {len(each)}")
 
 
 def _numbers(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> dict[str, int]:
@@ -424,6 +447,11 @@ def _read_box(text: str) -> Box:
 
 def _bytes(values: Vector) -> bytes:
     return np.ascontiguousarray(values, "<f4").tobytes()
+
+
+def _matrix(rows: Sequence[bytes]) -> Vector:
+    """(N, D). Raises ValueError where they are of different length."""
+    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1 if rows else 0)
 
 
 def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:

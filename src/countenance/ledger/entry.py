@@ -196,6 +196,8 @@ def _said(declared: Declared) -> Entry:
     said: Entry = {name: value for name in plain if (value := getattr(declared, name)) is not None}
     if declared.place is not None:
         said["called_from"] = declared.place
+    if declared.max_fpir is not None:
+        said["max_fpir"] = repr(declared.max_fpir)
     if declared.on_behalf_of is not None:
         who = declared.on_behalf_of
         said["requester"] = [who.kind.value, who.place, *sorted(who.groups)]

@@ -97,6 +97,8 @@ class Operation:
     actions: what the request does to people; policy must permit every one of them.
     collection: the caller's CollectionId that the request names, if any.
     threshold: the Similarity the request asks for, after defaults, if any.
+    settled: defaults that follow from the collection and from what the call declares, instead of those above;
+    given what was asked. Raises AwsError where the two contradict each other.
     attributes: what the request asks to be told of each face. private: texts of the request that the ledger
     commits to and the vault keeps, by name.
     """
@@ -106,6 +108,7 @@ class Operation:
     defaults: Request = field(default_factory=lambda: MappingProxyType({}))
     collection: Callable[[Request, Caller], str | None] = lambda request, _caller: request.get("CollectionId")
     threshold: Callable[[Request], float | None] = lambda request: request.get("FaceMatchThreshold")
+    settled: Callable[[Request, Gallery | None, Declared], Request] = lambda _asked, _gallery, _said: EMPTY
     attributes: Callable[[Request], frozenset[Attribute]] = lambda _request: frozenset()
     private: Callable[[Request], Mapping[str, str]] = lambda _request: EMPTY
 

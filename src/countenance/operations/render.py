@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from countenance.ledger.entry import Value
 from countenance.types import (
     AgeRange,
     Attribute,
@@ -21,6 +22,7 @@ from countenance.types import (
     Trait,
 )
 from countenance.vision.calibration import Calibration
+from countenance.vision.expectation import Expectation
 
 Shape = dict[str, Any]
 
@@ -44,6 +46,31 @@ def provenance(model: str, calibration: Calibration) -> Mapping[str, str]:
     """What AWS's shapes have no room for: whose scale a Similarity is on, and how far it was measured."""
     reach = f"{calibration.measured_percent:.1f}"
     return {"x-countenance-calibration": f"{model}/{calibration.population}; measured-to={reach}"}
+
+
+def expected(value: Expectation, warnings: Mapping[str, str], *, tagged: bool) -> Mapping[str, str]:
+    """What a search at this threshold lists of strangers, and what to beware of, as headers.
+
+    tagged: whether the collection says whom it shows; else the population is assumed.
+    """
+    whom = f"population={value.population}" + ("" if tagged else "; untagged")
+    stands = "extrapolated" if value.extrapolated else "measured"
+    false = f"{value.false_candidates:.4g}; faces={value.faces}; fmr={value.rate:.3g}; {whom}; {stands}"
+    rate = f"{value.fpir:.4g}; threshold={value.similarity:.7g}; assumes=independence; {stands}"
+    headers = {"x-countenance-expected-false-candidates": false, "x-countenance-fpir": rate}
+    if warnings:
+        headers["x-countenance-warning"] = ". ".join(f"{word}: {text}" for word, text in warnings.items())
+    return headers
+
+
+def recorded(value: Expectation, warnings: Collection[str]) -> Mapping[str, Value]:
+    """The same for the ledger, which has size, threshold and curve in the decision."""
+    figures = {
+        "expected_false_candidates": f"{value.false_candidates:.4g}",
+        "fmr": f"{value.rate:.3g}",
+        "fpir": f"{value.fpir:.4g}",
+    }
+    return {**figures, **({"warnings": list(warnings)} if warnings else {})}
 
 
 def not_offered(attributes: Collection[Attribute]) -> Mapping[str, str]:

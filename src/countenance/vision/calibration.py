@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -28,6 +29,9 @@ ADULTS: Final = "adults"
 
 # (log10 FMR, Similarity), rarest last. The design's scale; 40 = every comparison is a false match.
 SCALE: Final = ((0.0, 40.0), (-4.0, 80.0), (-5.0, 90.0), (-6.0, 95.0), (-7.0, 99.0))
+
+RAREST: Final = 10 ** SCALE[-1][0]
+"""The rarest false match rate that is claimed."""
 
 
 def _percent(log_fmr: float) -> float:
@@ -86,6 +90,13 @@ class Calibration:
         """The percent up to which at least 30 measured impostor errors stand behind the scale."""
         return _percent(self.measured_to)
 
+    def continued(self, rate: float) -> float | None:
+        """The cosine where the curve's last segment, continued past the scale's end, has a rate; None where
+        that is 1 or more. For plans alone: nobody measured it and no answer claims it."""
+        (before, above), (last, log_rate) = self.points[-2:]
+        cosine = last + (math.log10(rate) - log_rate) * (last - before) / (log_rate - above)
+        return cosine if cosine < 1 else None
+
     def extrapolated(self, similarity: float) -> bool:
         """Whether fewer than 30 measured impostor errors stand behind this percent."""
         return similarity > self.measured_percent
@@ -106,3 +117,8 @@ def fmr(similarity: float) -> float:
     """The false match rate a percent [0, 100] stands for, in [1e-7, 1]: no rarer rate is claimed."""
     percents, rates = [percent for _, percent in SCALE], [rate for rate, _ in SCALE]
     return float(10 ** np.interp(similarity, percents, rates))
+
+
+def percent(rate: float) -> float:
+    """The percent [40, 99] that stands for a false match rate (0, 1]; 99 for any rarer than 1e-7."""
+    return _percent(math.log10(rate))

@@ -66,6 +66,7 @@ declarations = st.builds(
     listing=st.sampled_from([None, *Listing]),
     reviewers=st.frozensets(texts, max_size=3),
     on_behalf_of=st.none() | requesters,
+    max_fpir=st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
 )
 
 
@@ -114,6 +115,10 @@ WARRANT = "id=7; kind=warrant; issued-by=a court; from=2026-01-01; until=2026-02
         ("on-behalf-of", "kind=police; place=US; groups=c", "must say groups= some of a, b"),
         ("on-behalf-of", "kind=police; kind=ngo; place=US", "must be kind=..."),
         ("on-behalf-of", "kind=police; place=US; colour=red", "must be kind=..."),
+        ("max-fpir", "0", "must be a number between 0 and 1"),
+        ("max-fpir", "1", "must be a number between 0 and 1"),
+        ("max-fpir", "nan", "must be a number between 0 and 1"),
+        ("max-fpir", "a thousandth", "must be a number between 0 and 1"),
         ("authorisation", "warrant 7", "must be id=...; kind=...; issued-by=...; from=...; until=..."),
         ("authorisation", WARRANT.replace("kind=warrant", "kind=forged"), "kind= one of warrant"),
         ("authorisation", WARRANT.replace("2026-02-01", "soon"), "dates such as 2026-03-01"),

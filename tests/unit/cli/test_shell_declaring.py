@@ -33,6 +33,7 @@ EVERYTHING = {
     "--evidence": "a letter",
     "--listing": "missing",
     "--on-behalf-of": "ngo:DE:child-protection",
+    "--max-fpir": "0.001",
 }
 
 WORDS = [
@@ -50,6 +51,7 @@ KEPT = {
     "mobile_camera": True,
     "listing": "missing",
     "requester": ["ngo", "DE", "child-protection"],
+    "max_fpir": "0.001",
 }
 """What the ledger keeps of them word by word."""
 

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy.engine import Connection
 
-from countenance.database import Database
+from countenance.database import Database, faces
 from countenance.galleries import Galleries, GalleryGone, store, verify
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
@@ -205,17 +207,109 @@ def test_a_template_of_another_model_is_not_enrolled(database: Database, gallery
 
 def test_what_is_deleted_leaves_memory(database: Database, gallery: Gallery) -> None:
     galleries, mine = Galleries(database), template()
-    [face] = enrol(database, gallery, mine)
+    [face, _] = enrol(database, gallery, mine, template(2))
     galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
     [index] = galleries._indexes.values()
-    assert mine.embedding.vector.tobytes() in index._vectors.tobytes()
+    code = index._codes[0].tobytes()
+    assert code in index._codes.tobytes()
     forget(database, gallery, face.face_id)
     galleries.refresh(gallery)
-    assert mine.embedding.vector.tobytes() not in index._vectors.tobytes()
+    assert code not in index._codes.tobytes()
     enrol(database, gallery, mine)
     galleries.refresh(gallery)
+    held = index._codes
+    assert code in held.tobytes()
     galleries.lose(gallery)
-    assert mine.embedding.vector.tobytes() not in index._vectors.tobytes()
+    assert not held.any()
+
+
+def test_what_is_no_vector_is_not_enrolled(database: Database, gallery: Gallery) -> None:
+    """One of them would shut the gallery to every search."""
+    enrol(database, gallery, template())
+    good = template(2).embedding.vector
+    for bad in (good * np.float32(np.nan), good * 0, good * 2, good[:64] / np.linalg.norm(good[:64])):
+        broken = dataclasses.replace(template(2), embedding=Embedding(bad, "m"))
+        with pytest.raises(ValueError, match=r"unit length|128 dimensions"):
+            enrol(database, gallery, template(3), broken)
+    with database.reading() as connection:
+        assert len(store.enrolled(connection, gallery)) == 1
+
+
+def test_who_is_deleted_while_he_is_searched_gives_place_to_the_next(
+    database: Database, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between codes and vectors the best candidate goes: the second best is the answer, not nobody."""
+    galleries, mine, other = Galleries(database), template(1), template(2)
+    [first, second] = enrol(database, gallery, mine, other)
+    once, read = [True], store.vectors
+
+    def slow(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
+        if once and once.pop():
+            database.write(lambda c: store.forget(c, gallery, [first.face_id]))
+            with database.reading() as later:
+                return read(later, numbers, change)
+        return read(connection, numbers, change)
+
+    monkeypatch.setattr(store, "vectors", slow)
+    found = galleries.identify(gallery, Probe(mine.embedding), 1, -1.0)
+    assert [candidate.face for candidate in found] == [second]
+
+
+def test_a_gallery_that_changes_its_model_while_it_is_searched_is_gone(
+    database: Database, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries, mine = Galleries(database), template(1)
+    [face] = enrol(database, gallery, mine)
+    once, read = [True], store.vectors
+
+    def slow(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
+        if once and once.pop():
+            database.write(lambda c: store.renew(c, gallery, "m2", {face.face_id: vector()}))
+            with database.reading() as later:
+                return read(later, numbers, change)
+        return read(connection, numbers, change)
+
+    monkeypatch.setattr(store, "vectors", slow)
+    with pytest.raises(GalleryGone):
+        galleries.identify(gallery, Probe(mine.embedding), 1, -1.0)
+
+
+def test_an_index_that_the_rows_do_not_bear_out_is_read_anew(database: Database, gallery: Gallery) -> None:
+    """As where a backup is put back under a running process: no removal tells of who is gone."""
+    galleries, mine, other = Galleries(database), template(1), template(2)
+    [first, second] = enrol(database, gallery, mine, other)
+    galleries.identify(gallery, Probe(mine.embedding), 1, -1.0)
+    lost = faces.delete().where(faces.c.face_id == first.face_id)
+    assert database.write(lambda c: c.execute(lost).rowcount) == 1
+    found = galleries.identify(gallery, Probe(mine.embedding), 1, -1.0)
+    assert [candidate.face for candidate in found] == [second]
+
+
+def test_many_search_while_others_enrol_and_delete(database: Database, gallery: Gallery) -> None:
+    galleries = Galleries(database)
+    kept = [template(n) for n in range(20)]
+    known = enrol(database, gallery, *kept)
+    faults: list[object] = []
+
+    def ask(number: int) -> None:
+        for _ in range(10):
+            try:
+                found = galleries.identify(gallery, Probe(kept[number].embedding), 1, 0.9)
+            except Exception as fault:  # noqa: BLE001 - told below
+                faults.append(fault)
+                return
+            if [candidate.face for candidate in found] != [known[number]]:
+                faults.append(found)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for number in range(30):
+        [face] = enrol(database, gallery, template(100 + number))
+        database.write(lambda c, gone=face.face_id: store.forget(c, gallery, [gone]))  # type: ignore[misc]
+    for thread in threads:
+        thread.join()
+    assert not faults
 
 
 def test_a_gallery_that_is_gone_is_no_empty_list(database: Database, gallery: Gallery) -> None:

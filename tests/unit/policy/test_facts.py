@@ -132,6 +132,7 @@ EVERYTHING = Declared(
     listing=Listing.MISSING,
     reviewers=frozenset({"a", "b"}),
     on_behalf_of=Requester(OrganisationKind.POLICE, "US"),
+    max_fpir=0.001,
 )
 AUDIT = facts.Audit(issued=NOW, by_operator=False, least_true_positives=0.99, worst_ratio=1.25)
 

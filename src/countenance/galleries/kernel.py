@@ -1,0 +1,68 @@
+"""How codes are compared: whole numbers in, exact whole numbers out, by the best library that is there.
+
+Every path gives the same numbers, so a search gives the same faces with any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+import numpy.typing as npt
+
+Codes = npt.NDArray[np.int8]
+Scores = npt.NDArray[np.int32] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Compare = Callable[[Codes], Scores]
+Kernel = Callable[[Codes], tuple[int, Compare]]
+"""Of probes (P, D): how many codes to compare at once, and what gives codes (N, D) their products (N, P)."""
+
+PLAIN_ROWS = 2048
+"""Codes that numpy widens at once: they fit the second cache, and one probe's product with them is too small
+for OpenBLAS to share among threads, which on busy cores took 20 times as long (docs/numbers-speed.md)."""
+
+ONE_ROWS, MANY_ROWS = 16_384, 4096
+"""Codes that numkong compares at once with one probe and with several: scores stay in the second cache."""
+
+EXACT = 2**24 // 127**2
+"""Dimensions up to which a float32 sum of products of codes is exact: 1,040."""
+
+
+def plain(probes: Codes) -> tuple[int, Compare]:
+    """By numpy alone, which has a fast product for floats only: codes are widened piece by piece."""
+    wide = np.float32 if probes.shape[1] <= EXACT else np.float64
+    across = np.ascontiguousarray(probes.T, wide)
+    room = np.empty((PLAIN_ROWS, probes.shape[1]), wide)
+
+    def compare(codes: Codes) -> Scores:
+        room[: len(codes)] = codes
+        return np.asarray(room[: len(codes)] @ across)
+
+    return PLAIN_ROWS, compare
+
+
+def numkong(probes: Codes) -> tuple[int, Compare]:
+    """By numkong, which uses the processor's products of bytes. Raises ImportError where it is not there."""
+    library = import_module("numkong")
+    packed = library.dots_pack(probes)
+    rows = ONE_ROWS if len(probes) == 1 else MANY_ROWS
+    return rows, lambda codes: np.asarray(library.dots_packed(codes, packed))
+
+
+def best() -> Kernel:
+    """The fastest that is installed and right on this processor."""
+    return numkong if find_spec("numkong") and _agrees(numkong) else plain
+
+
+def _agrees(kernel: Kernel) -> bool:
+    """Whether it gives numpy's products, also at the ends of the range: a wrong one would lose faces."""
+    rng = np.random.default_rng(0)
+    for dimension in (128, 512, 77):
+        for count in (1, 5, 64):
+            codes = rng.integers(-127, 128, (300, dimension), np.int8)
+            codes[::7], codes[3::7] = 127, -127
+            probes = np.ascontiguousarray(codes[:count])
+            if (kernel(probes)[1](codes) != plain(probes)[1](codes)).any():
+                return False
+    return True
