@@ -139,6 +139,7 @@ def test_what_a_follower_signed_is_published_though_the_log_has_grown(home: Sett
     named, out = replace(home, witnesses=(follower.line,)), tmp_path / "out"
     publication.exported(named, out)
     seen = follower.follow(str(out))
+    assert seen.note is not None
     publication.cosigned(named, seen.note)
     grow(home)
     publication.exported(named, out)
