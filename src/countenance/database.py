@@ -436,7 +436,10 @@ class Database:
         """Whether any is in the file; nobody knows of None."""
         if traces is None or not (traces.secrets or traces.texts):
             return traces is None
-        return remains.left(Path(str(self.url.database)), traces.secrets, traces.texts)
+        try:
+            return remains.left(Path(str(self.url.database)), traces.secrets, traces.texts)
+        except OSError as fault:
+            raise StorageError(f"the database's file cannot be searched: {fault}") from fault
 
     def _emptied(self, patience: float) -> bool:
         deadline = time.monotonic() + patience

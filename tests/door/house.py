@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ from tests.fakes import FakeVision
 
 LEDGER = {"entries", "nodes", "checkpoints", "keys", "calls", "vault", "vault_keys"}
 """Tables a refused call may touch: the record, and the key's own counter in it."""
+
+
+def content(path: Path) -> bytes:
+    """A file's bytes, read by another process: closing a database's file here would drop SQLite's locks."""
+    return subprocess.run(["cat", "--", path], stdout=subprocess.PIPE, check=True).stdout
 
 
 class WatchedVision(FakeVision):

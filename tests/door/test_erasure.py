@@ -29,7 +29,7 @@ from countenance.ledger.merkle import leaf_hash
 from countenance.policy import Retention, retention
 from countenance.server import Running
 from countenance.service import Service
-from tests.door.house import House
+from tests.door.house import House, content
 from tests.fakes import BLUE, GREEN, RED, FakeVision, picture
 
 PHOTO = {RED: {"Bytes": picture(RED)}, GREEN: {"Bytes": picture(GREEN)}, BLUE: {"Bytes": picture(BLUE)}}
@@ -42,7 +42,7 @@ def everything(folder: Path) -> bytes:
     """Every byte of every file of a home and beside it."""
     files = [path for path in folder.parent.rglob("*") if path.is_file()]
     assert any(path.name == "countenance.db" for path in files)
-    return b"\n".join(path.read_bytes() for path in files)
+    return b"\n".join(map(content, files))
 
 
 def secrets_of(house: House, external: str) -> list[bytes]:

@@ -17,7 +17,7 @@ from countenance.ledger import subject_tag
 from countenance.policy import Retention, retention
 from countenance.types import OrganisationKind
 from countenance.upkeep import Expired
-from tests.door.house import House
+from tests.door.house import House, content
 from tests.fakes import BLUE, GREEN, RED, Colour, picture
 
 NOW = dt.datetime.now(dt.UTC)
@@ -72,7 +72,7 @@ def work(house: House, now: dt.datetime, limits: list[dict[str, Any]] | None = N
 
 
 def everything(house: House) -> bytes:
-    return b"".join(path.read_bytes() for path in house.settings.home.rglob("*") if path.is_file())
+    return b"".join(content(path) for path in house.settings.home.rglob("*") if path.is_file())
 
 
 def enrolled(house: House) -> list[str]:

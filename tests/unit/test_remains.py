@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -101,3 +103,31 @@ def test_what_a_reader_kept_is_looked_for_by_the_next_scrub(tmp_path: Path, data
         assert not database.scrub(0.05, traces=Traces([secret]))
     assert database.scrub()
     assert secret not in (tmp_path / "home.db").read_bytes()
+
+
+LOOK_IN = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+connection.close()
+"""
+
+
+def test_looking_leaves_the_locks_of_a_database_at_work(tmp_path: Path, database: Database) -> None:
+    """Another process that comes and goes must not take the database for nobody's and remove its log."""
+    file = tmp_path / "home.db"
+    database.write(lambda c: c.execute(vault_keys.insert().values(decision=1, key=b"k" * 60)))
+    assert not left(file, [SOME.randbytes(60)])
+    for decision in range(2, 5):
+        subprocess.run([sys.executable, "-c", LOOK_IN, file], check=True)
+        assert file.with_name("home.db-wal").exists()
+        database.write(
+            lambda c, at=decision: c.execute(vault_keys.insert().values(decision=at, key=b"k" * 60))  # type: ignore[misc]
+        )
+    with database.reading() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(vault_keys)).scalar() == 4
+
+
+def test_a_file_that_cannot_be_searched_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="could not be read"):
+        left(tmp_path / "nothing.db", [SOME.randbytes(60)])
