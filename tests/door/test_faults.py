@@ -106,7 +106,9 @@ def test_memory_stays_flat_under_thirty_clients(soaked: Soak) -> None:
 
     try:
         settled = max(crowd() for _ in range(2))
-        grown = max(crowd() for _ in range(2)) - settled
-        assert grown < 60 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB more after two further rounds"
+        later = [crowd() for _ in range(4)]
+        # How many bodies are held at once is chance, so one round may reach higher; what leaks is in each.
+        grown = min(later[-2:]) - settled
+        assert grown < 60 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB more after three further rounds"
     finally:
         end(process, signal.SIGTERM)
