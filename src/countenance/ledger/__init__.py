@@ -122,10 +122,10 @@ class Ledger:
         self._successor: Ed25519PrivateKey | None = None  # who signs after this transaction
         self._tree = Tree(Frontier())
         self._head: str | None = None  # the newest note we signed or checked; None over an empty log
-        self._sealed = 0  # how many entries `_head` covers
+        self._sealed = Checkpoint(origin, 0, EMPTY_ROOT)  # what `_head` says
         self._grown: list[bytes] = []  # the leaves that `_tree` has beyond those
         self._marked = 0  # how many of them there were when the work at hand began
-        self._durable = Checkpoint(origin, 0, EMPTY_ROOT)  # what we last knew to be on the disk
+        self._durable = self._sealed  # what we last knew to be on the disk
 
     @property
     def public_key(self) -> Ed25519PublicKey:
@@ -162,10 +162,10 @@ class Ledger:
             self._signer = self._successor
         size = 0 if last is None else last + 1
         # A signed head speaks for every entry before it: if ours is still the newest, our tree holds.
-        if note is None or note != self._head or not size == self._sealed == self._tree.size:
+        if note is None or note != self._head or not size == self._sealed.size == self._tree.size:
             self._tree = self._signed(connection, size, note)
             self._check_continues(connection, size)
-            self._head, self._sealed = note, size
+            self._head, self._sealed = note, Checkpoint(self.origin, size, self._tree.root())
         self._grown, self._marked, self._successor = [], 0, None
         self.settled()
 
@@ -175,7 +175,7 @@ class Ledger:
 
     def undo(self, connection: Connection) -> None:
         """Forget the entries of the work that was undone."""
-        self._tree = self._signed(connection, self._sealed, self._head)
+        self._tree = self._signed(connection, self._sealed.size, self._head)
         del self._grown[self._marked :]
         for leaf in self._grown:
             self._tree.append(leaf)
@@ -201,12 +201,11 @@ class Ledger:
         _ADD_HEAD.run(connection, size=size, note=note)
         if len(newest) == 2 and newest[0] // KEPT_EVERY == newest[1] // KEPT_EVERY:
             _DROP_HEAD.run(connection, dropped=newest[0])
-        self._head, self._sealed, self._grown = note, size, []
+        self._head, self._sealed, self._grown = note, head, []
 
     def settled(self) -> None:
         """What was sealed is durable: from here on nothing shorter, and nothing else, is this log."""
-        if self._sealed != self._durable.size:
-            self._durable = Checkpoint(self.origin, self._sealed, self._tree.root())
+        self._durable = self._sealed
 
     def entry(self, connection: Connection, seq: int) -> dict[str, Any]:
         """Read an entry. Raises LedgerError where it is missing or its leaf hash does not fit its body."""
