@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from countenance.audit import search
-from countenance.database import Database, faces
+from countenance.database import Database
 from countenance.galleries import Galleries, store
+from countenance.schema import faces
 from countenance.types import Embedding, Gallery, Probe
 
 NOW = dt.datetime.now(dt.UTC)

@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 
 from countenance import refusal
 from countenance.aws import model
-from countenance.database import Database, Statement, calls
+from countenance.database import Database, Statement
 from countenance.declared import NOTHING, Change, Declared, changes, stated, widens
 from countenance.errors import (
     AccessDenied,
@@ -53,6 +53,7 @@ from countenance.operations import Call, Commit, Done, Operation, Request, Tools
 from countenance.operations.catalogue import catalogue
 from countenance.operations.galleries import population
 from countenance.policy import Asked, Collection, Org, Policy, defaults, question
+from countenance.schema import calls
 from countenance.types import EMPTY, Caller, Decision, Receipt
 
 LOG = logging.getLogger(__name__)

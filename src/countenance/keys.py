@@ -24,8 +24,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.engine import Connection
 
-from countenance.database import Statement, keys, organisations
+from countenance.database import Statement
 from countenance.errors import HomeError
+from countenance.schema import keys, organisations
 from countenance.types import Caller, OrganisationKind
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"

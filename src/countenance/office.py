@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy.engine import Connection
 
 from countenance import settings as homes
-from countenance.database import Database, entries, home
+from countenance.database import Database
 from countenance.errors import HomeError, LedgerError, StorageError
 from countenance.keys import Key, Keys, Organisation
 from countenance.ledger import (
@@ -43,6 +43,7 @@ from countenance.ledger.submission import Witness
 from countenance.ledger.verification import Snapshots
 from countenance.policy import Policy, usual
 from countenance.policy.pack import shipped
+from countenance.schema import entries, home
 from countenance.settings import Settings, write_private
 from countenance.types import LAW_ENFORCEMENT, OrganisationKind
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.database import checkpoints, handovers, witnessed
 from countenance.errors import HomeError, LedgerError
 from countenance.ledger import KEPT_EVERY, checkpoint, stored_tree
 from countenance.ledger.export import Log, Published, export
 from countenance.ledger.submission import Witness
 from countenance.office import database_of, public_keys, reading
+from countenance.schema import checkpoints, handovers, witnessed
 from countenance.settings import Settings
 
 __all__ = ["Published", "Round", "cosigned", "exported", "heads", "newest_checkpoint", "submitted"]

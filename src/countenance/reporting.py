@@ -15,7 +15,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from countenance import publication
-from countenance.database import entries
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint, export, reports
 from countenance.ledger.checkpoint import Checkpoint
@@ -26,6 +25,7 @@ from countenance.ledger.reports import Report
 from countenance.ledger.submission import Witness
 from countenance.ledger.verification import Progress, Snapshots, raw
 from countenance.office import public_keys, reading, text_of
+from countenance.schema import entries
 from countenance.settings import Settings
 
 __all__ = ["Asked", "Period", "Reported", "Witness", "of_folder", "of_home"]

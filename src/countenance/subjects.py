@@ -12,12 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from countenance.database import collections, entries, faces
 from countenance.errors import HomeError, LedgerError
 from countenance.ledger import subject_tag, verification
 from countenance.ledger.merkle import leaf_hash
 from countenance.ledger.verification import Progress, Snapshots
 from countenance.office import reading
+from countenance.schema import collections, entries, faces
 from countenance.settings import Settings
 
 CHUNK = 4096

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from countenance import office, settings
 from countenance.aws.model import OURS, api
-from countenance.database import Database, schema, transaction_open
+from countenance.database import Database, transaction_open
 from countenance.gate import Answer
+from countenance.schema import metadata
 from countenance.service import Service
 from countenance.settings import Settings
 from countenance.types import Attribute, Caller, Description, Embedding, Face, Image, OrganisationKind
@@ -92,7 +93,7 @@ class House:
             with database.reading() as connection:
                 return {
                     table.name: [tuple(row) for row in connection.execute(sa.select(table))]
-                    for table in schema.sorted_tables
+                    for table in metadata.sorted_tables
                     if table.name not in LEDGER
                 }
         finally:

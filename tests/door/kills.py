@@ -24,8 +24,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from countenance.database import Database, checkpoints, entries
+from countenance.database import Database
 from countenance.ledger import Ledger, Result, Verified, Written, checkpoint, outcome_entry
+from countenance.schema import checkpoints, entries
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ORIGIN = "countenance.example/kills"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from countenance.database import Database, checkpoints, entries
+from countenance.database import Database
+from countenance.schema import checkpoints, entries
 from tests.door import kills
 
 

@@ -10,16 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.database import (
-    VERSION,
-    Database,
-    driver,
-    home,
-    organisations,
-    schema,
-    transaction_open,
-)
+from countenance.database import Database, driver, transaction_open
 from countenance.errors import HomeError, StorageError
+from countenance.schema import VERSION, home, metadata, organisations
 
 OLD_HOME = Path(__file__).parent / "home_v1.sql"
 
@@ -207,7 +200,7 @@ def test_an_old_home_migrates_to_the_schema_of_a_new_one(tmp_path: Path) -> None
             assert connection.execute(sa.select(home.c.version)).scalar_one() == VERSION
             counts = {
                 table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-                for table in schema.sorted_tables
+                for table in metadata.sorted_tables
             }
         assert counts["faces"] == 2
         assert counts["keys"] == 1

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.engine import Connection
 
 from countenance.database import Database
-from countenance.database import keys as rows
 from countenance.errors import HomeError
 from countenance.keys import Key, Keys, Organisation
+from countenance.schema import keys as rows
 from countenance.types import OrganisationKind
 
 MASTER = bytes(range(32))

@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from countenance import office, publication
-from countenance.database import witnessed
 from countenance.errors import HomeError, LedgerError
 from countenance.ledger import checkpoint
+from countenance.schema import witnessed
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
 from countenance.witness import Witness, found

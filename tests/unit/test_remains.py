@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from countenance.database import Database, Traces, vault_keys
+from countenance.database import Database, Traces
 from countenance.remains import left
+from countenance.schema import vault_keys
 
 SOME = random.Random(5)
 

@@ -13,8 +13,9 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.database import Traces, collections, faces, removals, renewals, tags
+from countenance.database import Traces
 from countenance.galleries.index import sound
+from countenance.schema import collections, faces, removals, renewals, tags
 from countenance.types import Box, Enrolled, Gallery, Template, Vector
 
 T = TypeVar("T")

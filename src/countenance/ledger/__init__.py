@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import Statement, calls, checkpoints, entries, handovers, nodes, witnessed
+from countenance.database import Statement
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint, verification
 from countenance.ledger.checkpoint import Checkpoint
@@ -50,6 +50,7 @@ from countenance.ledger.merkle import (
 )
 from countenance.ledger.vault import Record, Vault, private, subject_tag
 from countenance.ledger.verification import Progress, Snapshots, Verified, raw
+from countenance.schema import calls, checkpoints, entries, handovers, nodes, witnessed
 
 __all__ = [
     "KEPT_EVERY",

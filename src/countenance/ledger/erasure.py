@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.database import calls, condemned, entries, vault, vault_keys
 from countenance.errors import LedgerError
 from countenance.ledger import verification
 from countenance.ledger.merkle import leaf_hash
 from countenance.ledger.vault import subject_tag
+from countenance.schema import calls, condemned, entries, vault, vault_keys
 
 _SOME = 500
 """Values in one IN list."""

@@ -22,13 +22,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from countenance.database import entries
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint, tiles
 from countenance.ledger.checkpoint import Checkpoint
 from countenance.ledger.merkle import EMPTY_ROOT, leaf_hash
 from countenance.ledger.tiles import ENTRIES, WIDTH, Level
 from countenance.ledger.verification import Progress, Snapshots, raw
+from countenance.schema import entries
 
 CHECKPOINT = "checkpoint"
 KEYS = "log.pub"

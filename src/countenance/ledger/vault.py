@@ -20,10 +20,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.engine import Connection
 
-from countenance.database import Statement, vault, vault_keys
+from countenance.database import Statement
 from countenance.declared import Authorisation, Declared
 from countenance.errors import LedgerError
 from countenance.keys import Keys
+from countenance.schema import vault, vault_keys
 
 _TAG_BYTES = 8
 

@@ -17,12 +17,13 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import Statement, checkpoints, entries, handovers, nodes, witnessed
+from countenance.database import Statement
 from countenance.errors import LedgerError
 from countenance.ledger import checkpoint
 from countenance.ledger.checkpoint import Checkpoint
 from countenance.ledger.entry import VERSION, Act, parsed
 from countenance.ledger.merkle import Frontier, Node, Tree, leaf_hash
+from countenance.schema import checkpoints, entries, handovers, nodes, witnessed
 
 Progress = Callable[[int, int], None]
 """Told how many entries are verified, of how many."""

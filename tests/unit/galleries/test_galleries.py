@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from sqlalchemy.engine import Connection
 
-from countenance.database import Database, faces
+from countenance.database import Database
 from countenance.galleries import Galleries, GalleryGone, store, verify
+from countenance.schema import faces
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)

@@ -28,7 +28,7 @@ from tests.unit.ledger.exported import (
     write,
 )
 
-from countenance import database
+from countenance import schema
 from countenance.errors import LedgerError
 from countenance.ledger import Ledger
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
@@ -106,7 +106,7 @@ def stored(bodies: Sequence[bytes], head: str) -> sa.Engine:
     """A home's ledger with these entries, whatever they are, under a head."""
     lite = sqlite3.connect(":memory:", isolation_level=None)
     engine = sa.create_engine("sqlite://", creator=lambda: lite, poolclass=sa.StaticPool)
-    database.schema.create_all(engine)
+    schema.metadata.create_all(engine)
     tree = Tree(Frontier())
     for seq, written in enumerate(bodies):
         lite.execute("INSERT INTO entries VALUES (?, ?, ?)", [seq, written, leaf_hash(written)])

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import entries, schema
 from countenance.errors import LedgerError
 from countenance.ledger.checkpoint import Checkpoint, cosign, joined, sign
 from countenance.ledger.export import Log, Published, export, fetcher, published_entries
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 from countenance.ledger.tiles import tree
+from countenance.schema import entries, metadata
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ORIGIN = "countenance.example/log"
@@ -70,7 +70,7 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     engine = sa.create_engine(f"sqlite:///{tmp_path}/home.db")
-    schema.create_all(engine)
+    metadata.create_all(engine)
     yield Home(engine)
     engine.dispose()
 

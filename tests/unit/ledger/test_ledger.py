@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
-from countenance.database import Database, checkpoints, entries, nodes, witnessed
+from countenance.database import Database
 from countenance.errors import LedgerError
 from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, outcome_entry
 from countenance.ledger.checkpoint import Checkpoint, cosign, sign
 from countenance.ledger.checkpoint import verify as open_note
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
+from countenance.schema import checkpoints, entries, nodes, witnessed
 
 NOW = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))

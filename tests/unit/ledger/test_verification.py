@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from countenance import database
+from countenance import schema
 from countenance.errors import LedgerError
 from countenance.ledger import Ledger, Verified, verification
 from countenance.ledger.checkpoint import Checkpoint, cosign, sign
@@ -38,7 +38,7 @@ def record() -> bytes:
     """A home's ledger: calls with their outcomes, written in batches."""
     raw = sqlite3.connect(":memory:")
     store, ledger = engine(raw), Ledger(KEY, ORIGIN)
-    database.schema.create_all(store)
+    schema.metadata.create_all(store)
     seq = 0
     for count in BATCHES:
         with store.begin() as connection:
@@ -108,7 +108,7 @@ def test_how_much_is_read_at_a_time_changes_nothing(chunk: int, monkeypatch: pyt
 
 def test_an_empty_record_verifies() -> None:
     store = sa.create_engine("sqlite://")
-    database.schema.create_all(store)
+    schema.metadata.create_all(store)
     assert Ledger(KEY, ORIGIN).verify(store.connect).size == 0
 
 
@@ -249,7 +249,7 @@ def test_a_record_cut_back_to_an_old_head_needs_a_head_kept_elsewhere() -> None:
 def test_a_record_written_anew_needs_a_head_kept_elsewhere() -> None:
     other = sqlite3.connect(":memory:")
     store, ledger = engine(other), Ledger(KEY, ORIGIN)
-    database.schema.create_all(store)
+    schema.metadata.create_all(store)
     with store.begin() as connection:
         ledger.begin(connection)
         for _ in range(SIZE):

@@ -1,0 +1,224 @@
+"""The tables of a home, and the way from an older home's to these.
+
+A change of a table is a new VERSION and the SQL that leads to it in MIGRATIONS; what is here made anew
+and what the migrations make of an old home are compared by a test.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+_row = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows itself only for INTEGER
+
+home = sa.Table(
+    "home",
+    metadata,
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("packs", sa.Text, nullable=False, server_default=""),  # in force at the last start, as JSON
+    sa.Column("models", sa.Text, nullable=False, server_default=""),  # compared at the last start, JSON
+)
+
+organisations = sa.Table(
+    "organisations",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("groups", sa.Text, nullable=False, server_default=""),  # as keys.py writes words; so purposes
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("access_key_id", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, sa.ForeignKey("organisations.account"), nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("purpose", sa.Text),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("revoked", sa.Float),
+    sa.Column("calls", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("purposes", sa.Text, nullable=False, server_default=""),
+    sa.Column("policy_owner", sa.Integer, nullable=False, server_default="0"),
+)
+
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("collection_id", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account", "collection_id"),
+    sqlite_autoincrement=True,
+)
+
+
+def _collection() -> sa.ForeignKey:
+    return sa.ForeignKey("collections.number", ondelete="CASCADE")
+
+
+tags = sa.Table(
+    "tags",
+    metadata,
+    sa.Column("collection", _row, _collection(), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+faces = sa.Table(
+    "faces",
+    metadata,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("collection", _row, _collection(), nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("face_id", sa.Text, nullable=False),
+    sa.Column("image_id", sa.Text, nullable=False),
+    sa.Column("external_image_id", sa.Text, nullable=False),  # "" where the call gave none
+    sa.Column("box", sa.Text, nullable=False),  # four ratios, as galleries.store writes them
+    sa.Column("confidence", sa.Float, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("subject", sa.LargeBinary, nullable=False),  # a key by which this person's entries are found
+    sa.Column("enrolled", sa.Float, nullable=False),  # when, as a Unix time
+    sa.UniqueConstraint("collection", "face_id"),
+    sa.UniqueConstraint("collection", "image_id", "external_image_id", "box"),
+    sa.Index("faces_by_change", "collection", "change"),
+    sa.Index("faces_by_external", "collection", "external_image_id"),
+    sa.Index("faces_by_enrolled", "collection", "enrolled"),
+    sqlite_autoincrement=True,
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("collection", _row, _collection(), primary_key=True),
+    sa.Column("change", sa.BigInteger, primary_key=True),
+    sa.Column("face", _row, primary_key=True),
+)
+
+renewals = sa.Table(
+    "renewals",
+    metadata,
+    sa.Column("face", _row, sa.ForeignKey("faces.number", ondelete="CASCADE"), primary_key=True),
+    sa.Column("collection", _row, _collection(), nullable=False, index=True),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+)
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("seq", _row, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("leaf", sa.LargeBinary, nullable=False),
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("level", sa.Integer, primary_key=True),
+    sa.Column("idx", sa.BigInteger, primary_key=True),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("size", _row, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+handovers = sa.Table(  # the heads that a log's old key and its new one both signed
+    "handovers",
+    metadata,
+    sa.Column("size", _row, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+witnessed = sa.Table(  # heads with the signatures of others beside ours
+    "witnessed",
+    metadata,
+    sa.Column("size", _row, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+calls = sa.Table(  # where each decision's outcome is; an open call has none and the process that is at it
+    "calls",
+    metadata,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("process", sa.Text),
+    sa.Column("outcome", _row),
+)
+sa.Index("open_calls_of", calls.c.process, sqlite_where=calls.c.outcome.is_(None))
+
+vault = sa.Table(  # what a call said that is nobody else's business, encrypted
+    "vault",
+    metadata,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("written", sa.Float, nullable=False),
+)
+
+vault_keys = sa.Table(  # one key a record: without it the record is noise
+    "vault_keys",
+    metadata,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.LargeBinary, nullable=False),
+)
+
+condemned = sa.Table(  # private records whose subject was erased, and which a rule keeps a while yet
+    "condemned",
+    metadata,
+    sa.Column("decision", _row, primary_key=True, autoincrement=False),
+    sa.Column("until", sa.Float, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+)
+
+VERSION = 5
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
+    2: (
+        "CREATE TABLE renewals ("
+        " face INTEGER NOT NULL PRIMARY KEY REFERENCES faces (number) ON DELETE CASCADE,"
+        " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
+        " model TEXT NOT NULL, vector BLOB NOT NULL)",
+        "CREATE INDEX ix_renewals_collection ON renewals (collection)",
+    ),
+    3: (
+        "ALTER TABLE organisations ADD COLUMN groups TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE keys ADD COLUMN purposes TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE keys ADD COLUMN policy_owner INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE home ADD COLUMN packs TEXT NOT NULL DEFAULT ''",
+    ),
+    4: (
+        "ALTER TABLE home ADD COLUMN models TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE faces ADD COLUMN subject BLOB NOT NULL DEFAULT ''",
+        "ALTER TABLE faces ADD COLUMN enrolled FLOAT NOT NULL DEFAULT 0",
+        "CREATE INDEX faces_by_external ON faces (collection, external_image_id)",
+        "CREATE INDEX faces_by_enrolled ON faces (collection, enrolled)",
+        # One key for all faces of one ExternalImageId, else one a face; enrolled counts from now on.
+        "UPDATE faces SET subject = randomblob(32), enrolled = unixepoch()",
+        "UPDATE faces SET subject = (SELECT first.subject FROM faces AS first"
+        " WHERE first.collection = faces.collection AND first.external_image_id = faces.external_image_id"
+        " ORDER BY first.number LIMIT 1) WHERE external_image_id <> ''",
+        "CREATE TABLE handovers (size INTEGER NOT NULL PRIMARY KEY, note TEXT NOT NULL)",
+        "CREATE TABLE witnessed (size INTEGER NOT NULL PRIMARY KEY, note TEXT NOT NULL)",
+        "CREATE TABLE calls (decision INTEGER NOT NULL PRIMARY KEY, process TEXT, outcome INTEGER)",
+        "INSERT INTO calls (decision, outcome) SELECT json_extract(CAST(body AS TEXT), '$.decision'), seq"
+        " FROM entries WHERE json_extract(CAST(body AS TEXT), '$.kind') = 'outcome'",
+        "INSERT INTO calls (decision, process) SELECT decision, process FROM open_calls",
+        "CREATE INDEX open_calls_of ON calls (process) WHERE outcome IS NULL",
+        "DROP TABLE open_calls",
+        "CREATE TABLE vault"
+        " (decision INTEGER NOT NULL PRIMARY KEY, body BLOB NOT NULL, written FLOAT NOT NULL)",
+        "CREATE TABLE vault_keys (decision INTEGER NOT NULL PRIMARY KEY, key BLOB NOT NULL)",
+        "CREATE TABLE condemned"
+        " (decision INTEGER NOT NULL PRIMARY KEY, until FLOAT NOT NULL, rule TEXT NOT NULL)",
+    ),
+}
+"""From version N to N + 1: the SQL that does it. All of them run in one transaction."""
