@@ -71,6 +71,21 @@ tags = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
+users = sa.Table(  # people, each of whom several faces are said to show
+    "users",
+    metadata,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("collection", _row, _collection(), nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("vector", sa.LargeBinary),  # made of the faces'; none while there is no face
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("merged_into", _row),  # the user whom all faces went to, until that is undone
+    sa.UniqueConstraint("collection", "user_id"),
+    sa.Index("users_by_change", "collection", "change"),
+    sqlite_autoincrement=True,
+)
+
 faces = sa.Table(
     "faces",
     metadata,
@@ -85,6 +100,7 @@ faces = sa.Table(
     sa.Column("vector", sa.LargeBinary, nullable=False),
     sa.Column("subject", sa.LargeBinary, nullable=False),  # a key by which this person's entries are found
     sa.Column("enrolled", sa.Float, nullable=False),  # when, as a Unix time
+    sa.Column("member", _row, sa.ForeignKey("users.number")),  # whose face it is said to be
     sa.UniqueConstraint("collection", "face_id"),
     sa.UniqueConstraint("collection", "image_id", "external_image_id", "box"),
     sa.Index("faces_by_change", "collection", "change"),
@@ -93,12 +109,70 @@ faces = sa.Table(
     sqlite_autoincrement=True,
 )
 
+_associated = faces.c.member.is_not(None)
+sa.Index(
+    "faces_by_member", faces.c.member, faces.c.number, sqlite_where=_associated, postgresql_where=_associated
+)
+
 removals = sa.Table(
     "removals",
     metadata,
     sa.Column("collection", _row, _collection(), primary_key=True),
     sa.Column("change", sa.BigInteger, primary_key=True),
     sa.Column("face", _row, primary_key=True),
+)
+
+user_removals = sa.Table(  # users who have no vector any more
+    "user_removals",
+    metadata,
+    sa.Column("collection", _row, _collection(), primary_key=True),
+    sa.Column("change", sa.BigInteger, primary_key=True),
+    sa.Column("user", _row, primary_key=True),
+)
+
+regroupings = sa.Table(  # merges and splits of users that can be undone
+    "regroupings",
+    metadata,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("collection", _row, _collection(), nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("source", _row, sa.ForeignKey("users.number", ondelete="CASCADE"), nullable=False),
+    sa.Column("target", _row, sa.ForeignKey("users.number", ondelete="CASCADE"), nullable=False),
+    sa.Column("made", sa.Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+regrouped = sa.Table(  # the faces that went from one user to the other
+    "regrouped",
+    metadata,
+    sa.Column("regrouping", _row, sa.ForeignKey("regroupings.number", ondelete="CASCADE"), primary_key=True),
+    sa.Column("face", _row, sa.ForeignKey("faces.number", ondelete="CASCADE"), primary_key=True),
+    sa.Index("regrouped_by_face", "face"),
+)
+
+distinctions = sa.Table(  # who is not whom, as somebody who looked has said
+    "distinctions",
+    metadata,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("collection", _row, _collection(), nullable=False),
+    sa.Column("one", sa.Text, nullable=False),  # a face, a user or a photo, as galleries.distinct writes it
+    sa.Column("other", sa.Text, nullable=False),
+    sa.Column("made", sa.Float, nullable=False),
+    sa.UniqueConstraint("collection", "one", "other"),
+    sa.Index("distinctions_by_other", "collection", "other"),
+    sqlite_autoincrement=True,
+)
+
+tokens = sa.Table(  # calls that are done once however often they are sent
+    "tokens",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("operation", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("collection", _row, _collection(), nullable=False, index=True),
+    sa.Column("asked", sa.LargeBinary, nullable=False),  # a MAC of the request
+    sa.Column("answer", sa.Text, nullable=False),  # without any id: operations.tokens
+    sa.Column("made", sa.Float, nullable=False, index=True),
 )
 
 renewals = sa.Table(
@@ -179,7 +253,7 @@ condemned = sa.Table(  # private records whose subject was erased, and which a r
     sa.Column("rule", sa.Text, nullable=False),
 )
 
-VERSION = 5
+VERSION = 6
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
     2: (
@@ -219,6 +293,42 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE TABLE vault_keys (decision INTEGER NOT NULL PRIMARY KEY, key BLOB NOT NULL)",
         "CREATE TABLE condemned"
         " (decision INTEGER NOT NULL PRIMARY KEY, until FLOAT NOT NULL, rule TEXT NOT NULL)",
+    ),
+    5: (
+        "CREATE TABLE users ("
+        " number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,"
+        " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
+        " change BIGINT NOT NULL, user_id TEXT NOT NULL, vector BLOB, created FLOAT NOT NULL,"
+        " merged_into INTEGER, UNIQUE (collection, user_id))",
+        "CREATE INDEX users_by_change ON users (collection, change)",
+        "ALTER TABLE faces ADD COLUMN member INTEGER REFERENCES users (number)",
+        "CREATE INDEX faces_by_member ON faces (member, number) WHERE member IS NOT NULL",
+        "CREATE TABLE user_removals ("
+        " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
+        ' change BIGINT NOT NULL, "user" INTEGER NOT NULL, PRIMARY KEY (collection, change, "user"))',
+        "CREATE TABLE regroupings ("
+        " number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,"
+        " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE, kind TEXT NOT NULL,"
+        " source INTEGER NOT NULL REFERENCES users (number) ON DELETE CASCADE,"
+        " target INTEGER NOT NULL REFERENCES users (number) ON DELETE CASCADE, made FLOAT NOT NULL)",
+        "CREATE INDEX ix_regroupings_collection ON regroupings (collection)",
+        "CREATE TABLE regrouped ("
+        " regrouping INTEGER NOT NULL REFERENCES regroupings (number) ON DELETE CASCADE,"
+        " face INTEGER NOT NULL REFERENCES faces (number) ON DELETE CASCADE,"
+        " PRIMARY KEY (regrouping, face))",
+        "CREATE INDEX regrouped_by_face ON regrouped (face)",
+        "CREATE TABLE distinctions ("
+        " number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,"
+        " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
+        " one TEXT NOT NULL, other TEXT NOT NULL, made FLOAT NOT NULL, UNIQUE (collection, one, other))",
+        "CREATE INDEX distinctions_by_other ON distinctions (collection, other)",
+        "CREATE TABLE tokens ("
+        " account TEXT NOT NULL, operation TEXT NOT NULL, token TEXT NOT NULL,"
+        " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
+        " asked BLOB NOT NULL, answer TEXT NOT NULL, made FLOAT NOT NULL,"
+        " PRIMARY KEY (account, operation, token))",
+        "CREATE INDEX ix_tokens_collection ON tokens (collection)",
+        "CREATE INDEX ix_tokens_made ON tokens (made)",
     ),
 }
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""
