@@ -54,6 +54,7 @@ collections = sa.Table(
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("change", sa.BigInteger, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("users", sa.BigInteger, nullable=False, server_default="0"),  # without those merged into others
     sa.UniqueConstraint("account", "collection_id"),
     sqlite_autoincrement=True,
 )
@@ -295,6 +296,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         " (decision INTEGER NOT NULL PRIMARY KEY, until FLOAT NOT NULL, rule TEXT NOT NULL)",
     ),
     5: (
+        "ALTER TABLE collections ADD COLUMN users BIGINT NOT NULL DEFAULT 0",
         "CREATE TABLE users ("
         " number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,"
         " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
