@@ -30,9 +30,9 @@ T = TypeVar("T")
 BATCH = 128
 """Writes gathered into one commit at most; more would only delay the first of them."""
 
-GATHERING = 0.1
+GATHERING = 0.6
 """Share of the last commit's time that the next one waits for as many writes as that had: where fsync is
-slow, writers that were answered together come back together. Measured: bench/record.py."""
+slow or the processor busy, writers that were answered together come back together (bench/recording.py)."""
 
 PATIENCE = 5.0
 """Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
@@ -137,7 +137,7 @@ class Statement:
             self._made = connection.dialect.name, str(compiled), compiled.params, order
         _, text, own, order = self._made
         bound = {**own, **values}
-        cursor = driver(connection).cursor()
+        cursor = connection.connection.cursor()
         cursor.execute(text, bound if order is None else [bound[name] for name in order])
         return cursor
 
@@ -327,7 +327,7 @@ class Database:
 
     def _alone(self, connection: Connection, job: _Job) -> Any:
         """A job's result, from work that can be undone by itself."""
-        cursor = driver(connection).cursor()
+        cursor = connection.connection.cursor()
         cursor.execute("SAVEPOINT job")
         for journal in self._journals:
             journal.mark()
