@@ -16,6 +16,7 @@ from countenance.operations import (
     erasure,
     faces,
     galleries,
+    grouping,
     record,
     searching,
 )
@@ -45,6 +46,7 @@ SERVED: Mapping[str, Operation] = {
     **enrolment.OPERATIONS,
     **searching.OPERATIONS,
     **erasure.OPERATIONS,
+    **grouping.OPERATIONS,
     **record.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
