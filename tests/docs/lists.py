@@ -244,8 +244,8 @@ def coverage() -> str:
         "",
         "## Of our own",
         "",
-        "`countenance.client.connect()` makes a boto3 client that has them; any other botocore finds them with "
-        "the folder `countenance/aws/data` in `AWS_DATA_PATH`.",
+        "`countenance.client.connect()` makes a boto3 client that has them; any other botocore finds them "
+        "by the folder `countenance/aws/data` in `AWS_DATA_PATH`.",
         "",
         "| Operation | Asks for | Defaults | What it does |",
         "|---|---|---|---|",
