@@ -50,9 +50,9 @@ def splits(bench: Bench) -> list[Table]:
             tuple(_row(each) for each in _grouped(counts)),
             f"Counted / meant: median [least, most]. {MEASURED.capitalize()}: the middle of a set's own"
             " curve, for utkface's adults with lfw's tail beyond 30 errors."
-            f" {CARD.capitalize()}: the higher of two sets, upper end of the 95 % interval ({RESAMPLES} draws),"
-            " which is to stay under 1 and not to be near it. Where five errors are meant, two or nine come by"
-            " chance alone.",
+            f" {CARD.capitalize()}: the higher of two sets, upper end of the 95 % interval ({RESAMPLES}"
+            " draws), which is to stay under 1 and not to be near it. Where five errors are meant, two or"
+            " nine come by chance alone.",
         )
     ]
 
