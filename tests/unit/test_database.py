@@ -18,8 +18,8 @@ OLD_HOME = Path(__file__).parent / "home_v1.sql"
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/house.db")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
 

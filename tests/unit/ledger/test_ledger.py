@@ -30,8 +30,8 @@ Work = Callable[[Connection], Written]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/home.db")
+def home(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
 
