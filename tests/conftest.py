@@ -1,4 +1,4 @@
-"""What many tests share: one real server, with the real models, and one real PostgreSQL for the whole session."""
+"""What many tests share: a real server with the real models, and a real PostgreSQL, for the whole session."""
 
 from __future__ import annotations
 

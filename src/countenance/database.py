@@ -35,9 +35,9 @@ T = TypeVar("T")
 BATCH = 128
 """Writes gathered into one commit at most; more would only delay the first of them."""
 
-GATHERING = 0.1
+GATHERING = 0.6
 """Share of the last commit's time that the next one waits for as many writes as that had: where fsync is
-slow, writers that were answered together come back together. Measured: bench/record.py."""
+slow or the processor busy, writers that were answered together come back together (bench/recording.py)."""
 
 PATIENCE = 5.0
 """Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
@@ -144,7 +144,7 @@ class Statement:
             self._made = connection.dialect.name, str(compiled), compiled.params, order
         _, text, own, order = self._made
         bound = {**own, **values}
-        cursor = driver(connection).cursor()
+        cursor = connection.connection.cursor()
         cursor.execute(text, bound if order is None else [bound[name] for name in order])
         return cursor
 
@@ -180,8 +180,12 @@ class Database:
         self._closed = False
         self._scrubbing = threading.Lock()
         self._owed: Traces | None = NO_TRACES  # what an earlier scrub could not see to
-        with _translated(), _marked(), self._writer.begin() as connection:
-            _migrate(connection)
+        try:
+            with _translated(), _marked(), self._writer.begin() as connection:
+                _migrate(connection)
+        except Exception:
+            self._writer.dispose()
+            raise
         self._thread = threading.Thread(target=self._serve, name="database-writer", daemon=True)
         self._thread.start()
 
@@ -382,7 +386,7 @@ class Database:
         """A job's result, or why there is none and nothing of it is left."""
         again = self.shared
         while True:
-            cursor, mine = driver(connection).cursor(), self._my_turn
+            cursor, mine = connection.connection.cursor(), self._my_turn
             cursor.execute("SAVEPOINT job")
             for journal in self._journals:
                 journal.mark()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import hmac
 import json
 import secrets
@@ -93,7 +92,7 @@ class Keys:
 
     def pseudonym(self, access_key_id: str) -> str:
         """What the ledger calls a key: the same each time, and not the key's id (24 hex digits)."""
-        return hmac.new(self._pseudonyms, access_key_id.encode(), hashlib.sha256).hexdigest()[:24]
+        return hmac.digest(self._pseudonyms, access_key_id.encode(), "sha256").hex()[:24]
 
     def register(
         self,

@@ -193,15 +193,13 @@ class Ledger:
         if not self._grown:
             return
         size = self._tree.size
-        newest = [row[0] for row in _NEWEST_HEADS.run(connection)]
         head = Checkpoint(self.origin, size, self._tree.root())
         note = checkpoint.sign(head, self._signer)
         if self._successor is not None:
             note += checkpoint.sign(head, self._successor).partition("\n\n")[2]
             _ADD_HANDOVER.run(connection, size=size, note=note)
+        _DROP_HEAD.run(connection, newest=self._sealed.size)
         _ADD_HEAD.run(connection, size=size, note=note)
-        if len(newest) == 2 and newest[0] // KEPT_EVERY == newest[1] // KEPT_EVERY:
-            _DROP_HEAD.run(connection, dropped=newest[0])
         self._head, self._sealed, self._grown = note, head, []
 
     def settled(self) -> None:
@@ -314,10 +312,14 @@ _ADVICE = ": nothing is added to such a ledger; `countenance ledger verify` says
 
 _ADD_ENTRY = Statement(entries.insert())
 _ADD_NODE = Statement(nodes.insert())
-_NEWEST = sa.select(checkpoints.c.size).order_by(checkpoints.c.size.desc())
-_NEWEST_HEADS = Statement(_NEWEST.limit(2))
 _ADD_HEAD = Statement(checkpoints.insert())
-_DROP_HEAD = Statement(checkpoints.delete().where(checkpoints.c.size == sa.bindparam("dropped")))
+_NEWEST = sa.bindparam("newest", type_=sa.BigInteger)
+_BEFORE = sa.select(sa.func.max(checkpoints.c.size)).where(checkpoints.c.size < _NEWEST).scalar_subquery()
+_DROP_HEAD = Statement(
+    checkpoints.delete().where(
+        checkpoints.c.size == _NEWEST, checkpoints.c.size // KEPT_EVERY == _BEFORE // KEPT_EVERY
+    )
+)
 _ADD_HANDOVER = Statement(handovers.insert())
 _HEAD = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
 _NEWEST_NOTE = Statement(_HEAD)

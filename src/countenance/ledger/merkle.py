@@ -77,8 +77,11 @@ class Tree:
 
     def root(self, size: int | None = None) -> bytes:
         """The root over the first `size` entries, or over all."""
-        size = self._within(self.size if size is None else size)
-        return self._over(0, size) if size else EMPTY_ROOT
+        root = None
+        for peak in reversed(peaks(self._within(self.size if size is None else size))):
+            node = self.nodes.get(*peak)
+            root = node if root is None else node_hash(node, root)
+        return root or EMPTY_ROOT
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """Proof that entry `index` is among the first `size` (RFC 9162, 2.1.3.1)."""
