@@ -19,6 +19,7 @@ import numpy as np
 from countenance.audit import search
 from countenance.database import Database
 from countenance.galleries import Galleries, store
+from countenance.galleries import rows as rows_of
 from countenance.schema import faces
 from countenance.types import Embedding, Gallery, Probe
 
@@ -50,7 +51,7 @@ def fill(database: Database, rows: np.ndarray) -> Gallery:
 
     for start in range(0, len(rows), PIECE):
         database.write(lambda c, start=start: c.execute(faces.insert(), some(start)) and None)
-    database.write(lambda c: store._advance(c, made.number))  # noqa: SLF001
+    database.write(lambda c: rows_of.advance(c, made.number))
     return made
 
 

@@ -28,7 +28,7 @@ from countenance.types import (
     Trait,
 )
 from countenance.vision import Vision
-from countenance.vision.calibration import Calibration
+from countenance.vision.calibration import Calibration, Genuine
 from countenance.vision.landmarks import NAMED, Mesh
 from countenance.vision.zoo import Card
 
@@ -62,6 +62,7 @@ CARD = Card(
     carrier=None,
     dimensions=64,
     calibrations=MappingProxyType({"adults": ADULTS, "children": CHILDREN}),
+    genuine=Genuine(((0.0, 1.0), (0.4, 0.8), (0.8, 0.4)), "made up"),
 )
 
 

@@ -8,6 +8,7 @@ client that knows our own operations too:
 
     rekognition = countenance.client.connect(endpoint_url=...)
     answer = rekognition.search_faces_by_image(...)
+    answer["Countenance"]["ExpectedFalseCandidates"]
     receipt = rekognition.get_receipt(Decision=countenance.client.decision(answer))
 """
 
@@ -28,8 +29,9 @@ _EVENT, _NAME = "before-sign.rekognition", "countenance-declare"
 
 
 def connect(core: botocore.session.Session | None = None, **options: Any) -> Any:
-    """A boto3 client for Rekognition that knows Countenance's own operations beside AWS's: get_receipt,
-    record_review, erase_subject, renew_faces.
+    """A boto3 client for Rekognition that knows Countenance's own operations beside AWS's (get_receipt,
+    record_review, erase_subject, renew_faces and others), and the member `Countenance` that answers of
+    searches and comparisons have: how often they are wrong.
 
     core: a botocore session to make it of, a new one otherwise. options: as `boto3.client` takes them.
     """
@@ -65,6 +67,7 @@ def declare(  # noqa: PLR0913 - each is one thing a call may say
     reviewers: Collection[str] = (),
     on_behalf_of: Requester | None = None,
     max_fpir: float | None = None,
+    prior: float | None = None,
 ) -> None:
     """Have every later call of a boto3 client say this of itself, instead of what it was told to before.
 
@@ -87,6 +90,7 @@ def declare(  # noqa: PLR0913 - each is one thing a call may say
             reviewers=frozenset(reviewers),
             on_behalf_of=on_behalf_of,
             max_fpir=max_fpir,
+            prior=prior,
         )
     )
     carry(client, declared)

@@ -114,7 +114,9 @@ class Declared:
 
     purpose: one of those the key is for. place: within the organisation's own. evidence: what, apart from
     this system, points at the person. reviewers: who will judge the candidates. max_fpir: of searches for
-    people who are not enrolled, the share (0, 1) that may list anybody; it sets a search's threshold.
+    people who are not enrolled, the share (0, 1) that may list anybody; it sets a search's threshold. prior:
+    the caller's own estimate (0, 1) that the person searched for is enrolled, or that two photos show the
+    same person.
     """
 
     purpose: str | None = None
@@ -131,6 +133,7 @@ class Declared:
     reviewers: frozenset[str] = frozenset()
     on_behalf_of: Requester | None = None
     max_fpir: float | None = None
+    prior: float | None = None
 
     @property
     def two_reviewers(self) -> bool:

@@ -9,6 +9,8 @@
     │   ├── InvalidS3Object                     InvalidS3ObjectException         400
     │   ├── ResourceNotFound                    ResourceNotFoundException        400
     │   ├── ResourceAlreadyExists               ResourceAlreadyExistsException   400
+    │   ├── Conflict                            ConflictException                400
+    │   ├── IdempotentParameterMismatch         IdempotentParameterMismatchException 400
     │   ├── ServiceQuotaExceeded                ServiceQuotaExceededException    400
     │   ├── InvalidPaginationToken              InvalidPaginationTokenException  400
     │   ├── Throttling                          ThrottlingException              400
@@ -84,6 +86,18 @@ class ResourceNotFound(AwsError):
 
 class ResourceAlreadyExists(AwsError):
     code, status = "ResourceAlreadyExistsException", 400
+
+
+class Conflict(AwsError):
+    code, status = "ConflictException", 400
+
+
+class IdempotentParameterMismatch(AwsError):
+    code, status = "IdempotentParameterMismatchException", 400
+    sentence = (
+        "A ClientRequestToken input parameter was reused with an operation, but at least one of the other "
+        "input parameters is different from the previous call to the operation."
+    )
 
 
 class ServiceQuotaExceeded(AwsError):

@@ -232,6 +232,7 @@ class Enrolled:
     """What a gallery tells of a template: everything but the embedding [Face].
 
     subject: the key (32 bytes) by which this person's entries in the ledger are found. Never in an answer.
+    user_id: the user whose face it is said to be.
     """
 
     face_id: str
@@ -241,6 +242,19 @@ class Enrolled:
     confidence: float
     model: str
     subject: bytes = field(repr=False)
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody whom several faces of a gallery are said to show [User]. faces: how many.
+
+    number: the row in the database.
+    """
+
+    number: int
+    user_id: str
+    faces: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +266,19 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class UserCandidate:
+    """A user in a list, never "the person" [UserMatch]. score: cosine [-1, 1]."""
+
+    user: User
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gallery:
     """Templates of one model, owned by one organisation [Collection].
 
-    number: the row in the database. change: goes up with every enrolment and removal.
+    number: the row in the database. change: goes up with every enrolment and removal. size: how many
+    templates. users: how many users.
     """
 
     number: int
@@ -266,6 +289,7 @@ class Gallery:
     change: int
     size: int
     tags: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    users: int = 0
 
 
 class OrganisationKind(StrEnum):

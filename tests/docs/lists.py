@@ -320,6 +320,7 @@ def _headers() -> str:
         "reviewers": "names between commas",
         "on_behalf_of": "`kind=...; place=...`, and perhaps `; groups=...`",
         "max_fpir": "a number between 0 and 1",
+        "prior": "a number between 0 and 1",
     }
     names = [field.name for field in dataclasses.fields(Declared)]
     index = cli.main.get_command(click.Context(cli.main), "index")

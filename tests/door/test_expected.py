@@ -17,7 +17,7 @@ from tests.fakes import BLUE, GREEN, RED, picture
 from tests.unit.policy.packs import ABOUT
 
 FALSE, FPIR = "x-countenance-expected-false-candidates", "x-countenance-fpir"
-WARNING = "x-countenance-warning"
+WARNING, POSTERIOR = "x-countenance-warning", "x-countenance-posterior"
 
 STRICT = """
 @id("strict/no-search-below-75")
@@ -42,9 +42,15 @@ rules = ["strict/no-search-below-75"]
 """
 
 
-def search(house: House, collection: str = "people", max_fpir: float | None = None, **asked: Any) -> Answer:
+def search(
+    house: House,
+    collection: str = "people",
+    max_fpir: float | None = None,
+    prior: float | None = None,
+    **asked: Any,
+) -> Answer:
     body = {"CollectionId": collection, "Image": {"Bytes": PHOTO}, **asked}
-    declared = Declared(max_fpir=max_fpir)
+    declared = Declared(max_fpir=max_fpir, prior=prior)
     return house.service.call(
         "RekognitionService.SearchFacesByImage", json.dumps(body).encode(), house.caller, declared
     )
@@ -167,6 +173,76 @@ def test_a_target_that_no_threshold_keeps_is_refused_after_policy(house: House) 
     assert house.vision.asked == asked
     decision, outcome = house.entries()[-2:]
     assert (decision["allowed"], outcome["result"]) == (True, "failed")
+
+
+def test_a_stated_prior_says_how_many_candidates_are_right(house: House) -> None:
+    """Made up: 80 is a cosine of .4, which 80 of 100 pairs reach. .001 * .8 right, 2.999 * 1e-4 wrong."""
+    answer = search(house, prior=0.001)
+    right, wrong = 0.001 * 0.8, 2.999e-4
+    posterior = right / (right + wrong)
+    assert answer.headers[POSTERIOR] == f"{posterior:.4g}; prior=0.001; tpr=0.8; measured"
+    member = answer.result()["Countenance"]
+    assert (member["Prior"], member["TruePositiveRate"]) == (0.001, 0.8)
+    assert member["Posterior"] == pytest.approx(posterior)
+    assert member["TruePositiveRateMeasured"]
+    assert answer.receipt is not None
+    receipt = house.call("GetReceipt", Decision=answer.receipt.decision).result()
+    decision, outcome = (json.loads(entry["Body"]) for entry in receipt["Entries"])
+    assert (decision["prior"], outcome["posterior"], outcome["tpr"]) == ("0.001", f"{posterior:.4g}", "0.8")
+
+
+def test_nobody_measured_how_often_a_child_is_known_again(house: House) -> None:
+    answer = search(house, "class", prior=0.5, FaceMatchThreshold=60)
+    assert answer.headers[POSTERIOR].endswith("; extrapolated")
+    assert answer.result()["Countenance"]["TruePositiveRateMeasured"] is False
+
+
+def test_without_a_prior_nothing_is_said_of_it(house: House) -> None:
+    answer = search(house)
+    assert POSTERIOR not in answer.headers
+    assert not {"Prior", "Posterior", "TruePositiveRate"} & answer.result()["Countenance"].keys()
+    assert not {"tpr", "posterior"} & house.entries()[-1].keys()
+
+
+def test_an_empty_collection_has_no_candidate_to_be_right(house: House) -> None:
+    house.call("CreateCollection", CollectionId="nobody-yet").result()
+    answer = search(house, "nobody-yet", prior=0.5)
+    assert "Posterior" not in answer.result()["Countenance"]
+    assert answer.headers[POSTERIOR].startswith("none; prior=0.5; ")
+
+
+def test_the_member_says_what_the_headers_say(house: House) -> None:
+    member = search(house, "class", FaceMatchThreshold=99).result()["Countenance"]
+    assert (member["Faces"], member["FalseMatchRate"], member["Threshold"]) == (1, 1e-7, 99)
+    assert member["ExpectedFalseCandidates"] == pytest.approx(member["FPIR"]) == pytest.approx(1e-7)
+    assert member["Measured"] is False
+    assert [each["Code"] for each in member["Warnings"]] == ["children", "extrapolated"]
+    curve = member["Calibration"]
+    assert (curve["Model"], curve["Population"], curve["Stated"]) == ("fake-1", "children", True)
+    assert curve["Source"] == "made up"
+    assert house.entries()[-2]["calibration"] == f"children:{curve['Digest']}"
+    assert not search(house).result()["Countenance"]["Calibration"]["Stated"]
+
+
+def compare(house: House, prior: float | None = None, **asked: Any) -> Answer:
+    target = base64.b64encode(picture(RED, GREEN)).decode()
+    body = {"SourceImage": {"Bytes": PHOTO}, "TargetImage": {"Bytes": target}, **asked}
+    return house.service.call(
+        "RekognitionService.CompareFaces", json.dumps(body).encode(), house.caller, Declared(prior=prior)
+    )
+
+
+def test_a_comparison_says_it_among_the_targets_faces(house: House) -> None:
+    answer = compare(house, prior=0.5)
+    answer.result()
+    assert answer.headers[FALSE] == "0.0002; faces=2; fmr=0.0001; population=adults; assumed; measured"
+    assert answer.headers[WARNING] == (
+        "assumed: the rates are those of adults; 71 times as often between two children"
+    )
+    assert answer.headers[POSTERIOR].startswith("0.9996; prior=0.5; tpr=0.8; ")
+    outcome = house.entries()[-1]
+    assert (outcome["expected_false_candidates"], outcome["fmr"]) == ("0.0002", "0.0001")
+    assert (outcome["warnings"], outcome["posterior"]) == (["assumed"], "0.9996")
 
 
 def test_other_calls_take_no_notice_of_a_target(house: House) -> None:

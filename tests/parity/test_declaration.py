@@ -180,3 +180,24 @@ def test_a_client_of_ours_knows_our_operations(house: House) -> None:
     receipt = ours.get_receipt(Decision=number(answer))
     assert receipt["Entries"][0]["Number"] == number(answer)
     assert receipt["Checkpoint"].startswith(receipt["Origin"])
+
+
+def test_our_client_shows_the_figures_and_an_unmodified_one_does_not(house: House, media: Any) -> None:
+    """AWS's clients drop what their service model does not name; ours names it."""
+    ours = connect(
+        endpoint_url=house.url,
+        region_name="us-east-1",
+        aws_access_key_id=house.key.access_key_id,
+        aws_secret_access_key=house.key.secret,
+    )
+    declare(ours, prior=0.25)
+    pair = {"SourceImage": {"Bytes": grace()}, "TargetImage": {"Bytes": grace()}}
+    answer = ours.compare_faces(**pair)
+    figures, headers = answer["Countenance"], answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-countenance-posterior"].startswith(f"{figures['Posterior']:.4g}; prior=0.25; ")
+    assert figures["FalseMatchRate"] == pytest.approx(1e-4)
+    assert figures["Calibration"]["Population"] == "adults"
+    assert [each["Code"] for each in figures["Warnings"]] == ["assumed", "extrapolated"]
+    plain = media.compare_faces(**pair)
+    assert "Countenance" not in plain
+    assert "x-countenance-posterior" not in plain["ResponseMetadata"]["HTTPHeaders"]

@@ -103,7 +103,7 @@ def _folds(pairs: Sequence[sets.Pair], kept: dict[Path, int], vectors: Vector) -
     return len(results), mean, f"{mean - half:.4f} to {min(1, mean + half):.4f}", float(thresholds.mean())
 
 
-def _genuine(photos: Sequence[Photo], vectors: Vector) -> tuple[metrics.Scores, np.ndarray]:
+def genuine_pairs(photos: Sequence[Photo], vectors: Vector) -> tuple[metrics.Scores, np.ndarray]:
     """(cosines, person) of every two photos of one person."""
     by_person: dict[str, list[int]] = {}
     for number, photo in enumerate(photos):
@@ -125,7 +125,7 @@ def _accepts(photos: list[Photo], vectors: Vector, clean: list[Photo], clean_vec
         ("same-sex pairs, cleaned", clean, clean_vectors, ("sex",)),
     ):
         strangers = impostors(who, where, alike=alike, floor=0.2)
-        scores, people = _genuine(who, where)
+        scores, people = genuine_pairs(who, where)
         for rate in RATES:
             threshold = math.nextafter(float(strangers.cosines([rate])[0]), math.inf)
             accepted = metrics.clustered(scores >= threshold, people)
@@ -140,7 +140,7 @@ def _accepts(photos: list[Photo], vectors: Vector, clean: list[Photo], clean_vec
 
 
 def _cost(clean: list[Photo], vectors: Vector, calibration: Calibration) -> Table:
-    scores, people = _genuine(clean, vectors)
+    scores, people = genuine_pairs(clean, vectors)
     strangers = impostors(clean, vectors, floor=0.2)
     rows = []
     for percent in PERCENTS:

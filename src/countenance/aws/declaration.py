@@ -215,6 +215,7 @@ FORMS: Mapping[str, Form] = {
     "reviewers": Form(_names, _write_names),
     "on_behalf_of": Form(_requester, _write_requester),
     "max_fpir": Form(_share, repr),
+    "prior": Form(_share, repr),
 }
 """The header of each field of Declared."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.progress import Progress, TaskID
 
-from countenance.audit import alarms, attributes, measured, similarity
+from countenance.audit import alarms, attributes, genuine, measured, similarity
 from countenance.audit import bench as questions
 from countenance.audit import search as searching
 from countenance.audit.bench import Bench, Cell, Table
@@ -70,6 +70,20 @@ def calibrate(data: Path, cache: Path | None) -> None:
     with terminal.counting("calibrate") as bar:
         tables, lines = similarity.calibrate(_bench(data, cache, bar))
     _show("countenance bench calibrate --data DIR", tables, as_json=False, markdown=True)
+    click.echo(lines)
+
+
+@bench.command("genuine")
+@data_option
+@cache_option
+def true_accepts(data: Path, cache: Path | None) -> None:
+    """How often do two photos of one person reach a threshold? With the lines for the model's card."""
+    with terminal.counting("genuine") as bar:
+        try:
+            tables, lines = genuine.genuine(_bench(data, cache, bar))
+        except DataError as absent:
+            raise click.ClickException(str(absent)) from absent
+    _show("countenance bench genuine --data DIR", tables, as_json=False, markdown=True)
     click.echo(lines)
 
 

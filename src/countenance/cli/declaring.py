@@ -31,6 +31,8 @@ SAID: Mapping[str, str] = {
     "on_behalf_of": "Who asked for it. The call is then decided twice, as theirs too.",
     "max_fpir": "Of searches for people who are not enrolled, the share that may list anybody: sets the "
     "threshold of a search.",
+    "prior": "The caller's own estimate that the person searched for is enrolled, or that two photos show "
+    "one person: the answer then says how many of such candidates are right.",
 }
 """What each thing that a call may say of itself tells."""
 
@@ -100,7 +102,7 @@ def _option(field: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
             )
         case "on_behalf_of":
             return make(name, metavar="KIND:PLACE[:GROUP,...]", help=SAID[field])
-    written = {"case": "TEXT", "evidence": "TEXT", "max_fpir": "SHARE"}
+    written = {"case": "TEXT", "evidence": "TEXT", "max_fpir": "SHARE", "prior": "SHARE"}
     return make(name, metavar=written.get(field, "WORD"), help=SAID[field])
 
 

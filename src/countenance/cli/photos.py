@@ -199,7 +199,7 @@ def compare(
     rows += [(f"under {threshold:g}", _pixels(face["BoundingBox"], *size)) for face in others]
     click.echo(f"The largest face in {source} beside {len(rows) or 'no'} in {target}:")
     terminal.print_table(("similarity>", "place in the target"), rows)
-    click.echo(SCALE)
+    click.echo(f"{SCALE}\n{_strangers(answer)}")
 
 
 @click.command(cls=declaring.Command)
@@ -268,9 +268,24 @@ def _expected(answer: Mapping[str, Any]) -> str:
     lines = [
         f"A search for somebody who is not in it lists {false} false candidates on average ({how}).",
         f"It lists any at all with a chance of {share} ({at}).",
+        _right(headers),
         headers.get("x-countenance-warning", ""),
     ]
     return "\n".join(filter(None, lines))
+
+
+def _strangers(answer: Mapping[str, Any]) -> str:
+    """What a comparison's headers say of strangers."""
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    false, _, how = headers["x-countenance-expected-false-candidates"].partition("; ")
+    lines = [f"Of strangers it lists {false} on average ({how}).", _right(headers)]
+    return "\n".join(filter(None, [*lines, headers.get("x-countenance-warning", "")]))
+
+
+def _right(headers: Mapping[str, str]) -> str:
+    """What a stated prior comes to; nothing where none was."""
+    right, _, how = headers.get("x-countenance-posterior", "").partition("; ")
+    return f"Of the candidates of such calls the share that is right is {right} ({how})." if right else ""
 
 
 def _named(

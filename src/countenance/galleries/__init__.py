@@ -1,6 +1,7 @@
 """THE MEMORY: create, enrol, verify (1:1), identify (1:N), forget.
 
-`store` is the rows, `index` the exact search; this file keeps each gallery's index in step with its rows.
+`store` is the rows of galleries and faces, `users` those of people, `distinct` who is not whom, `index` the
+exact search; this file keeps each gallery's indexes, of faces and of users, in step with their rows.
 A search first reads the gallery's change number, so every process on one database sees every
 acknowledged enrolment and removal at its next search. Vectors are in the database alone: memory holds
 their codes (docs/decisions/0012-exact-search.md).
@@ -9,16 +10,21 @@ their codes (docs/decisions/0012-exact-search.md).
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Protocol, TypeVar
 
 import numpy as np
+from sqlalchemy.engine import Connection
 
 from countenance.database import Database
-from countenance.galleries import kernel, store
-from countenance.galleries.index import Index, ranked
-from countenance.types import Candidate, Embedding, Gallery, Probe, Vector
+from countenance.galleries import distinct, kernel, store, users
+from countenance.galleries.index import Changes, Index, ranked
+from countenance.types import Candidate, Embedding, Gallery, Probe, UserCandidate, Vector
 
-__all__ = ["Galleries", "GalleryGone", "store", "verify"]
+__all__ = ["Galleries", "GalleryGone", "distinct", "store", "users", "verify"]
+
+T_co = TypeVar("T_co", covariant=True)
 
 PATIENCE = 5
 """Times that a search is begun again, because someone it found is gone, before the index is read anew."""
@@ -35,6 +41,25 @@ class GalleryGone(LookupError):
     """A gallery was deleted, or changed its model, since it was looked up."""
 
 
+class _Rows(Protocol[T_co]):
+    """`store` or `users`: how the rows are read whose vectors an index holds. Either module is one."""
+
+    __name__: str
+
+    def changed_since(self, connection: Connection, number: int, change: int) -> Changes: ...
+
+    def vectors(
+        self, connection: Connection, numbers: Sequence[int], change: int
+    ) -> tuple[list[str], Vector]: ...
+
+    def by_rows(
+        self, connection: Connection, gallery: Gallery, numbers: Sequence[int]
+    ) -> Mapping[int, T_co]: ...
+
+
+_ALL: tuple[_Rows[object], ...] = (store, users)
+
+
 class Galleries:
     """Search over the galleries of one database."""
 
@@ -42,7 +67,7 @@ class Galleries:
         self._database = database
         self._lock = threading.Lock()
         self._kernel = kernel.best()
-        self._indexes: dict[tuple[int, str], Index] = {}
+        self._indexes: dict[tuple[int, str, str], Index] = {}
 
     def identify(self, gallery: Gallery, probe: Probe, limit: int, floor: float) -> tuple[Candidate, ...]:
         """The candidates for a probe: at most `limit`, each with a cosine of at least `floor`, best first.
@@ -50,37 +75,53 @@ class Galleries:
         Exact: ids and order are those of a float64 comparison with every template; ties by FaceId.
         Raises ValueError where the probe's model is not the gallery's, GalleryGone.
         """
+        return tuple(
+            Candidate(face, score) for face, score in self._best(store, gallery, probe, limit, floor)
+        )
+
+    def identify_user(
+        self, gallery: Gallery, probe: Probe, limit: int, floor: float
+    ) -> tuple[UserCandidate, ...]:
+        """The same among users, each by the one vector that is made of the faces; ties by UserId."""
+        return tuple(
+            UserCandidate(user, score) for user, score in self._best(users, gallery, probe, limit, floor)
+        )
+
+    def _best(
+        self, rows: _Rows[T_co], gallery: Gallery, probe: Probe, limit: int, floor: float
+    ) -> list[tuple[T_co, float]]:
         if probe.embedding.model != gallery.model:
             raise ValueError(f"{gallery.collection_id} holds templates of {gallery.model}")
         tries = 0
-        while (found := self._found(gallery, probe.embedding.vector, limit, floor)) is None:
+        while (found := self._found(rows, gallery, probe.embedding.vector, limit, floor)) is None:
             tries += 1
             if tries % PATIENCE == 0:
                 self.lose(gallery)  # the rows are others than the index was told of: a backup put back, say
         return found
 
     def _found(
-        self, gallery: Gallery, probe: Vector, limit: int, floor: float
-    ) -> tuple[Candidate, ...] | None:
+        self, rows: _Rows[T_co], gallery: Gallery, probe: Vector, limit: int, floor: float
+    ) -> list[tuple[T_co, float]] | None:
         """The candidates; None where one that the codes left was deleted, or the gallery lost, meanwhile."""
-        index, change = self._current(gallery)
+        index, change = self._current(rows, gallery)
         near = index.near(probe, limit, floor)
         with self._database.reading() as connection:
-            face_ids, vectors = store.vectors(connection, near.rows.tolist(), near.change)
-            if near.change < change or len(face_ids) < len(near.rows):
+            ids, vectors = rows.vectors(connection, near.rows.tolist(), near.change)
+            if near.change < change or len(ids) < len(near.rows):
                 return None
-            best = ranked(face_ids, vectors, probe, limit, floor)
-            rows = [int(near.rows[place]) for place, _ in best]
-            faces = store.by_rows(connection, gallery, rows)
-        return tuple(Candidate(faces[row], score) for row, (_, score) in zip(rows, best, strict=True))
+            best = ranked(ids, vectors, probe, limit, floor)
+            numbers = [int(near.rows[place]) for place, _ in best]
+            known = rows.by_rows(connection, gallery, numbers)
+        return [(known[number], score) for number, (_, score) in zip(numbers, best, strict=True)]
 
     def refresh(self, gallery: Gallery) -> None:
-        """Bring a gallery's index up to date now: what was deleted leaves memory."""
-        with self._lock:
-            index = self._indexes.get((gallery.number, gallery.model))
-        if index is not None:
-            with suppress(GalleryGone):
-                self._update(gallery, index)
+        """Bring a gallery's indexes up to date now: what was deleted leaves memory."""
+        for rows in _ALL:
+            with self._lock:
+                index = self._indexes.get((gallery.number, gallery.model, rows.__name__))
+            if index is not None:
+                with suppress(GalleryGone):
+                    self._update(rows, gallery, index)
 
     def lose(self, gallery: Gallery) -> None:
         """Let go of every index of a gallery that is gone or changed its model, and wipe it."""
@@ -90,19 +131,20 @@ class Galleries:
         for index in indexes:
             index.wipe()
 
-    def _current(self, gallery: Gallery) -> tuple[Index, int]:
+    def _current(self, rows: _Rows[T_co], gallery: Gallery) -> tuple[Index, int]:
         """The gallery's index, and the change that it has at least."""
+        key = (gallery.number, gallery.model, rows.__name__)
         with self._lock:
-            index = self._indexes.setdefault((gallery.number, gallery.model), Index(self._kernel))
-        return index, self._update(gallery, index)
+            index = self._indexes.setdefault(key, Index(self._kernel))
+        return index, self._update(rows, gallery, index)
 
-    def _update(self, gallery: Gallery, index: Index) -> int:
+    def _update(self, rows: _Rows[T_co], gallery: Gallery, index: Index) -> int:
         with self._database.reading() as connection:
             state = store.state(connection, gallery.number)
             if state is not None and state[1] == gallery.model:
                 if state[0] > index.change:
                     index.update(
-                        state[0], lambda since: store.changed_since(connection, gallery.number, since)
+                        state[0], lambda since: rows.changed_since(connection, gallery.number, since)
                     )
                 return state[0]
         self.lose(gallery)

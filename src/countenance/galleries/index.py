@@ -67,13 +67,13 @@ def cosines(vectors: Vector, probe: Vector) -> Doubles:
 
 
 def ranked(
-    face_ids: Sequence[str], vectors: Vector, probe: Vector, limit: int, floor: float
+    ids: Sequence[str], vectors: Vector, probe: Vector, limit: int, floor: float
 ) -> list[tuple[int, float]]:
-    """(place, cosine) of the best `limit` with a cosine of at least `floor`; equal ones by FaceId."""
-    if not len(face_ids):
+    """(place, cosine) of the best `limit` with a cosine of at least `floor`; equal ones by id, in ASCII."""
+    if not len(ids):
         return []
     exact = cosines(vectors, probe)
-    order = np.lexsort((np.array(face_ids, "S36"), -exact))
+    order = np.lexsort((np.array(ids, "S"), -exact))
     kept = order[exact[order] >= floor][:limit]
     return [(int(place), float(exact[place])) for place in kept]
 

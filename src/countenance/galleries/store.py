@@ -7,25 +7,29 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance.database import Traces
+from countenance.galleries import distinct, users
 from countenance.galleries.index import sound
-from countenance.schema import collections, faces, removals, renewals, tags
+from countenance.galleries.rows import PIECE, advance, chunks, matrix, written
+from countenance.schema import (
+    collections,
+    distinctions,
+    faces,
+    regroupings,
+    removals,
+    renewals,
+    tags,
+    tokens,
+    user_removals,
+)
+from countenance.schema import users as user_rows
 from countenance.types import Box, Enrolled, Gallery, Template, Vector
-
-T = TypeVar("T")
-
-_SOME = 500
-"""Values in one IN list: below the 999 variables an old SQLite allows."""
-
-
-_PIECE = 20_000
-"""Templates read at a time by an index that is loaded: 10 MB of 128 dimensions."""
 
 
 def create(
@@ -68,8 +72,9 @@ def all_of(connection: Connection, account: str) -> list[Gallery]:
 
 
 def delete(connection: Connection, gallery: Gallery) -> None:
-    """The gallery and, with it, every template, tag and removal."""
-    for table in (renewals, faces, removals, tags):
+    """The gallery and, with it, every template, user, tag and removal."""
+    of_users = (regroupings, distinctions, tokens, user_removals, user_rows)
+    for table in (renewals, faces, removals, *of_users, tags):
         connection.execute(table.delete().where(table.c.collection == gallery.number))
     connection.execute(collections.delete().where(collections.c.number == gallery.number))
 
@@ -102,7 +107,7 @@ def enrol(
         raise ValueError(f"{gallery.collection_id} takes templates of {gallery.model}")
     _check(connection, gallery, [template.embedding.vector for template in templates])
     known = _of_images(connection, gallery, {template.image_id for template in templates})
-    change = _advance(connection, gallery.number)
+    change = advance(connection, gallery.number)
     keys = _subjects(connection, gallery, {template.external_image_id for template in templates})
     answer, rows = [], []
     for template in templates:
@@ -146,7 +151,7 @@ def renew(
     for face_id, number in numbers.items():
         row = {"face": number, "collection": gallery.number, "model": model}
         connection.execute(renewals.delete().where(renewals.c.face == number))
-        connection.execute(renewals.insert().values(vector=_bytes(vectors[face_id]), **row))
+        connection.execute(renewals.insert().values(vector=written(vectors[face_id]), **row))
     here = faces.c.collection == gallery.number
     new_vector = sa.select(renewals.c.vector).where(
         renewals.c.face == faces.c.number, renewals.c.model == model
@@ -154,24 +159,29 @@ def renew(
     lacking = sa.select(sa.func.count()).select_from(faces).where(here, ~new_vector.exists())
     if left := int(connection.execute(lacking).scalar_one()):
         return list(numbers), left
-    change = _advance(connection, gallery.number)
+    change = advance(connection, gallery.number)
     connection.execute(faces.update().where(here).values(vector=new_vector.scalar_subquery(), change=change))
     connection.execute(renewals.delete().where(renewals.c.collection == gallery.number))
     owner = collections.c.number == gallery.number
     connection.execute(collections.update().where(owner).values(model=model))
+    users.renew_all(connection, gallery)
     return list(numbers), 0
 
 
 def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[str]:
-    """Delete templates; the FaceIds that were there, in the order given."""
+    """Delete templates, and what was made of them or said of them; the FaceIds that were there, in the order
+    given."""
     rows = _numbers(connection, gallery, face_ids)
     if rows:
-        change = _advance(connection, gallery.number)
-        for gone in _chunks(list(rows.values())):
+        change = advance(connection, gallery.number)
+        concerned = users.of_faces(connection, list(rows.values()))
+        for gone in chunks(list(rows.values())):
             connection.execute(renewals.delete().where(renewals.c.face.in_(gone)))
             connection.execute(faces.delete().where(faces.c.number.in_(gone)))
         marks = [{"collection": gallery.number, "change": change, "face": number} for number in rows.values()]
         connection.execute(removals.insert(), marks)
+        distinct.forget(connection, gallery, [distinct.of_face(face_id) for face_id in rows])
+        users.bereft(connection, gallery, concerned)
         _resize(connection, gallery.number, -len(rows))
     return [face_id for face_id in dict.fromkeys(face_ids) if face_id in rows]
 
@@ -179,7 +189,7 @@ def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) ->
 def subjects(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[bytes]:
     """The keys by which the people of these faces are found in the ledger, of those that are there."""
     found: list[bytes] = []
-    for some in _chunks(list(dict.fromkeys(face_ids))):
+    for some in chunks(list(dict.fromkeys(face_ids))):
         query = sa.select(faces.c.subject).where(
             faces.c.collection == gallery.number, faces.c.face_id.in_(some)
         )
@@ -194,10 +204,12 @@ def of_person(
     *,
     face_id: str | None = None,
     external: str | None = None,
+    user_id: str | None = None,
 ) -> dict[str, list[str]]:
     """The FaceIds of a person by CollectionId, in an account's galleries or in one.
 
-    face_id: also the other faces of its ExternalImageId in its gallery. external: an ExternalImageId.
+    face_id: also the other faces of its ExternalImageId and of its user in its gallery. external: an
+    ExternalImageId. user_id: a UserId.
     """
     own = collections.c.account == account
     if collection_id is not None:
@@ -208,7 +220,12 @@ def of_person(
         one = (faces.c.face_id == face_id) | (
             (faces.c.external_image_id != "") & (faces.c.external_image_id == face.c.external_image_id)
         )
+        one |= faces.c.member == face.c.member
         query = sa.select(collections.c.collection_id, faces.c.face_id).where(own, same, one)
+    elif user_id is not None:
+        query = sa.select(collections.c.collection_id, faces.c.face_id).where(
+            own, faces.c.member == user_rows.c.number, user_rows.c.user_id == user_id
+        )
     else:
         query = sa.select(collections.c.collection_id, faces.c.face_id).where(
             own, faces.c.external_image_id == external
@@ -249,13 +266,16 @@ def traces(connection: Connection, gallery: Gallery, face_ids: Sequence[str] | N
     )
     rows: list[Any] = []
     secrets: set[bytes] = set()
-    for some in [None] if face_ids is None else _chunks(face_ids):
+    for some in [None] if face_ids is None else chunks(face_ids):
         these = sa.true() if some is None else faces.c.face_id.in_(some)
         rows += connection.execute(query.where(these)).all()
         secrets |= set(connection.execute(renewed.where(these)).scalars())  # computed anew, not yet in use
     names = {row.external_image_id for row in rows} - {""}
+    concerned = None if face_ids is None else _members(connection, gallery, face_ids)
+    made, called = users.left_of(connection, gallery, concerned)
+    names |= set(called)
     return Traces(
-        secrets=tuple(secrets.union(*((row.vector, row.subject) for row in rows))),
+        secrets=tuple(secrets.union(made, *((row.vector, row.subject) for row in rows))),
         texts=tuple(names) if len(names) <= FEW else (),
     )
 
@@ -266,13 +286,16 @@ def enrolled(
     after: int = 0,
     limit: int = 1000,
     face_ids: Sequence[str] | None = None,
+    user_id: str | None = None,
 ) -> list[tuple[int, Enrolled]]:
-    """(row, face) in enrolment order past row `after`; only `face_ids` where they are given."""
+    """(row, face) in enrolment order past row `after`; only `face_ids` or a user's where they are given."""
     where = (faces.c.collection == gallery.number) & (faces.c.number > after)
+    if user_id is not None:
+        where &= user_rows.c.user_id == user_id
     if face_ids is None:
         return _select(connection, gallery.model, where, limit)
     found: list[tuple[int, Enrolled]] = []
-    for some in _chunks(list(dict.fromkeys(face_ids))):
+    for some in chunks(list(dict.fromkeys(face_ids))):
         found += _select(connection, gallery.model, where & faces.c.face_id.in_(some), limit)
     return sorted(found, key=lambda pair: pair[0])[:limit]
 
@@ -280,7 +303,7 @@ def enrolled(
 def by_rows(connection: Connection, gallery: Gallery, numbers: Sequence[int]) -> dict[int, Enrolled]:
     """Faces by row; rows that are gone are left out."""
     found: list[tuple[int, Enrolled]] = []
-    for some in _chunks(numbers):
+    for some in chunks(numbers):
         found += _select(connection, gallery.model, faces.c.number.in_(some), len(some))
     return dict(found)
 
@@ -302,23 +325,28 @@ def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tupl
     """(FaceIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
     found: list[Any] = []
     query = sa.select(faces.c.face_id, faces.c.vector).order_by(faces.c.number)
-    for some in _chunks(numbers):
+    for some in chunks(numbers):
         of_then = faces.c.number.in_(some) & (faces.c.change <= change)
         found += connection.execute(query.where(of_then)).all()
-    return [row.face_id for row in found], _matrix([row.vector for row in found])
+    return [row.face_id for row in found], matrix([row.vector for row in found])
 
 
 def changed_since(
     connection: Connection, number: int, change: int
 ) -> tuple[Iterator[tuple[list[int], Vector]], list[int]]:
     """What an index that stands at `change` lacks: rows and vectors to put, in pieces, and rows to drop."""
-    query = sa.select(faces.c.number, faces.c.vector).execution_options(yield_per=_PIECE)
+    query = sa.select(faces.c.number, faces.c.vector).execution_options(yield_per=PIECE)
     newer = query.where(faces.c.collection == number, faces.c.change > change).order_by(faces.c.number)
     gone = sa.select(removals.c.face).where(removals.c.collection == number, removals.c.change > change)
     dropped = list(connection.execute(gone).scalars())
     pieces = connection.execute(newer).partitions()
-    put = (([row.number for row in rows], _matrix([row.vector for row in rows])) for rows in pieces)
+    put = (([row.number for row in rows], matrix([row.vector for row in rows])) for rows in pieces)
     return put, dropped
+
+
+def _members(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> set[int]:
+    """The users whose faces these are."""
+    return users.of_faces(connection, list(_numbers(connection, gallery, face_ids).values()))
 
 
 def _check(connection: Connection, gallery: Gallery, added: Sequence[Vector]) -> None:
@@ -335,19 +363,10 @@ def _numbers(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) 
     """Rows by FaceId, of those that are there."""
     found = {}
     query = sa.select(faces.c.number, faces.c.face_id).where(faces.c.collection == gallery.number)
-    for some in _chunks(face_ids):
+    for some in chunks(face_ids):
         rows = connection.execute(query.where(faces.c.face_id.in_(some)))
         found.update({row.face_id: row.number for row in rows})
     return found
-
-
-def _advance(connection: Connection, number: int) -> int:
-    """The next change number; the update holds the gallery's row, so that changes commit in order."""
-    update = collections.update().where(collections.c.number == number)
-    connection.execute(update.values(change=collections.c.change + 1))
-    return int(
-        connection.execute(sa.select(collections.c.change).where(collections.c.number == number)).scalar_one()
-    )
 
 
 def _resize(connection: Connection, number: int, by: int) -> None:
@@ -371,7 +390,7 @@ def _of_images(
 ) -> dict[tuple[str, str, str], Enrolled]:
     known = {}
     here = faces.c.collection == gallery.number
-    for some in _chunks(list(image_ids)):
+    for some in chunks(list(image_ids)):
         for _, face in _select(connection, gallery.model, here & faces.c.image_id.in_(some), None):
             known[face.image_id, face.external_image_id or "", _write_box(face.box)] = face
     return known
@@ -388,8 +407,10 @@ def _select(
         faces.c.box,
         faces.c.confidence,
         faces.c.subject,
+        user_rows.c.user_id,
     )
-    rows = connection.execute(sa.select(*columns).where(where).order_by(faces.c.number).limit(limit))
+    query = sa.select(*columns).outerjoin(user_rows, user_rows.c.number == faces.c.member).where(where)
+    rows = connection.execute(query.order_by(faces.c.number).limit(limit))
     return [
         (
             row.number,
@@ -401,6 +422,7 @@ def _select(
                 row.confidence,
                 model,
                 row.subject,
+                row.user_id,
             ),
         )
         for row in rows
@@ -419,7 +441,7 @@ def _row(
         "external_image_id": external,
         "box": box,
         "confidence": template.confidence,
-        "vector": _bytes(template.embedding.vector),
+        "vector": written(template.embedding.vector),
     }
 
 
@@ -433,6 +455,7 @@ def _gallery(row: sa.Row[tuple[object, ...]], tagged: Mapping[str, str]) -> Gall
         change=row.change,
         size=row.size,
         tags=tagged,
+        users=row.users,
     )
 
 
@@ -444,17 +467,3 @@ def _write_box(box: Box) -> str:
 def _read_box(text: str) -> Box:
     left, top, width, height = map(float, text.split())
     return Box(left, top, width, height)
-
-
-def _bytes(values: Vector) -> bytes:
-    return np.ascontiguousarray(values, "<f4").tobytes()
-
-
-def _matrix(rows: Sequence[bytes]) -> Vector:
-    """(N, D). Raises ValueError where they are of different length."""
-    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1 if rows else 0)
-
-
-def _chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
-    for start in range(0, len(values), _SOME):
-        yield values[start : start + _SOME]

@@ -198,6 +198,8 @@ def _said(declared: Declared) -> Entry:
         said["called_from"] = declared.place
     if declared.max_fpir is not None:
         said["max_fpir"] = repr(declared.max_fpir)
+    if declared.prior is not None:
+        said["prior"] = repr(declared.prior)
     if declared.on_behalf_of is not None:
         who = declared.on_behalf_of
         said["requester"] = [who.kind.value, who.place, *sorted(who.groups)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from countenance import galleries
 from countenance.errors import InvalidParameter
 from countenance.ledger import Told
-from countenance.operations import SIMILARITY, Call, Done, Operation, Tools, always, photos, render
+from countenance.operations import SIMILARITY, Call, Done, Operation, Tools, always, figures, photos, render
 from countenance.types import Action
 
 
@@ -50,8 +50,11 @@ def compare_faces(call: Call, tools: Tools) -> Done:
         "UnmatchedFaces": unmatched,
     }
     top = matched[0]["Similarity"] if matched else None
+    told = figures.of(call, tools, calibration, request["SimilarityThreshold"], len(others), "assumed")
     return Done(
-        answer, Told(candidates=len(matched), top=top), render.provenance(tools.vision.model, calibration)
+        {**answer, figures.MEMBER: told.member},
+        Told(candidates=len(matched), top=top, further=told.recorded),
+        told.notes,
     )
 
 

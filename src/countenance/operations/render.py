@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from countenance.ledger.entry import Value
 from countenance.types import (
@@ -20,11 +20,15 @@ from countenance.types import (
     Quality,
     Trace,
     Trait,
+    User,
 )
 from countenance.vision.calibration import Calibration
-from countenance.vision.expectation import Expectation
+from countenance.vision.expectation import Expectation, Odds
 
 Shape = dict[str, Any]
+
+Whose = Literal["stated", "untagged", "assumed"]
+"""Whether a collection says whom it shows, does not, or photos cannot: then adults are assumed."""
 
 FIVE = ("eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose")
 """The landmarks of a DEFAULT answer, in the order Rekognition gives them."""
@@ -48,29 +52,93 @@ def provenance(model: str, calibration: Calibration) -> Mapping[str, str]:
     return {"x-countenance-calibration": f"{model}/{calibration.population}; measured-to={reach}"}
 
 
-def expected(value: Expectation, warnings: Mapping[str, str], *, tagged: bool) -> Mapping[str, str]:
-    """What a search at this threshold lists of strangers, and what to beware of, as headers.
-
-    tagged: whether the collection says whom it shows; else the population is assumed.
-    """
-    whom = f"population={value.population}" + ("" if tagged else "; untagged")
-    stands = "extrapolated" if value.extrapolated else "measured"
+def expected(value: Expectation, warnings: Mapping[str, str], whose: Whose) -> Mapping[str, str]:
+    """What a search at this threshold lists of strangers, and what to beware of, as headers."""
+    whom = f"population={value.population}" + ("" if whose == "stated" else f"; {whose}")
+    stands = _stands(measured=not value.extrapolated)
     false = f"{value.false_candidates:.4g}; faces={value.faces}; fmr={value.rate:.3g}; {whom}; {stands}"
     rate = f"{value.fpir:.4g}; threshold={value.similarity:.7g}; assumes=independence; {stands}"
-    headers = {"x-countenance-expected-false-candidates": false, "x-countenance-fpir": rate}
-    if warnings:
-        headers["x-countenance-warning"] = ". ".join(f"{word}: {text}" for word, text in warnings.items())
-    return headers
+    return {
+        "x-countenance-expected-false-candidates": false,
+        "x-countenance-fpir": rate,
+        **warned(warnings),
+    }
 
 
-def recorded(value: Expectation, warnings: Collection[str]) -> Mapping[str, Value]:
-    """The same for the ledger, which has size, threshold and curve in the decision."""
-    figures = {
+def warned(warnings: Mapping[str, str]) -> Mapping[str, str]:
+    """What to beware of, as a header."""
+    told = ". ".join(f"{word}: {text}" for word, text in warnings.items())
+    return {"x-countenance-warning": told} if told else {}
+
+
+def false_pairs(value: Expectation, warnings: Mapping[str, str], whose: Whose) -> Mapping[str, str]:
+    """What comparing everybody with everybody lists of strangers, as headers. value: of all those pairs."""
+    whom = f"population={value.population}" + ("" if whose == "stated" else f"; {whose}")
+    stands = _stands(measured=not value.extrapolated)
+    told = f"{value.false_candidates:.4g}; pairs={value.faces}; fmr={value.rate:.3g}; {whom}; {stands}"
+    return {"x-countenance-expected-false-pairs": told, **warned(warnings)}
+
+
+def odds(value: Odds | None, among: Expectation) -> Mapping[str, str]:
+    """What the caller's prior comes to, as a header; none where no prior was stated."""
+    if value is None:
+        return {}
+    share = "none" if value.posterior is None else f"{value.posterior:.4g}"
+    stands = _stands(measured=value.measured and not among.extrapolated)
+    return {"x-countenance-posterior": f"{share}; prior={value.prior:g}; tpr={value.tpr:.3g}; {stands}"}
+
+
+def recorded(value: Expectation, warnings: Collection[str], odds: Odds | None = None) -> Mapping[str, Value]:
+    """The same for the ledger, which has size, threshold, curve and prior in the decision."""
+    figures: dict[str, Value] = {
         "expected_false_candidates": f"{value.false_candidates:.4g}",
         "fmr": f"{value.rate:.3g}",
         "fpir": f"{value.fpir:.4g}",
     }
+    if odds is not None:
+        figures["tpr"] = f"{odds.tpr:.3g}"
+        figures |= {} if odds.posterior is None else {"posterior": f"{odds.posterior:.4g}"}
     return {**figures, **({"warnings": list(warnings)} if warnings else {})}
+
+
+def figures(
+    model: str,
+    calibration: Calibration,
+    value: Expectation,
+    warnings: Mapping[str, str],
+    whose: Whose,
+    odds: Odds | None,
+) -> Shape:
+    """The same as the member that our service model adds to an answer."""
+    shape: Shape = {
+        "ExpectedFalseCandidates": value.false_candidates,
+        "FPIR": value.fpir,
+        "FalseMatchRate": value.rate,
+        "Faces": value.faces,
+        "Threshold": value.similarity,
+        "Measured": not value.extrapolated,
+        "Warnings": [{"Code": word, "Message": text} for word, text in warnings.items()],
+        "Calibration": {
+            "Model": model,
+            "Population": calibration.population,
+            "Stated": whose == "stated",
+            "MeasuredTo": calibration.measured_percent,
+            "Digest": calibration.digest,
+            "Source": calibration.source,
+        },
+    }
+    if odds is not None:
+        shape |= {
+            "Prior": odds.prior,
+            "TruePositiveRate": odds.tpr,
+            "TruePositiveRateMeasured": odds.measured,
+        }
+        shape |= {} if odds.posterior is None else {"Posterior": odds.posterior}
+    return shape
+
+
+def _stands(*, measured: bool) -> str:
+    return "measured" if measured else "extrapolated"
 
 
 def not_offered(attributes: Collection[Attribute]) -> Mapping[str, str]:
@@ -130,7 +198,14 @@ def enrolled_face(face: Enrolled) -> Shape:
     }
     if face.external_image_id is not None:
         shape["ExternalImageId"] = face.external_image_id
+    if face.user_id is not None:
+        shape["UserId"] = face.user_id
     return shape
+
+
+def user(value: User) -> Shape:
+    """User, and MatchedUser: who has no face yet was only created."""
+    return {"UserId": value.user_id, "UserStatus": "ACTIVE" if value.faces else "CREATED"}
 
 
 def collection_arn(gallery: Gallery, region: str) -> str:

@@ -14,7 +14,7 @@ from countenance.vision import zoo
 from countenance.vision.ages import DlibGender, FaceApiAges
 from countenance.vision.attributes import Attributes, Head, Net
 from countenance.vision.blendshapes import Blendshapes
-from countenance.vision.calibration import ADULTS, Calibration
+from countenance.vision.calibration import ADULTS, Calibration, Genuine
 from countenance.vision.expressions import FaceApiExpressions, MiniXception
 from countenance.vision.faceres import FaceRes
 from countenance.vision.heads import Heads
@@ -200,6 +200,13 @@ class Vision:
                 f"{self.model} has no calibration for {population!r}; it has {', '.join(self.populations)}"
             )
         return known[population]
+
+    @property
+    def genuine(self) -> Genuine:
+        """How often the embedding model knows a person again. Raises ModelError."""
+        if self.embedder.card.genuine is None:
+            raise ModelError(f"the card of {self.model} does not say how often it knows a person again")
+        return self.embedder.card.genuine
 
 
 def _build(

@@ -102,6 +102,36 @@ class Calibration:
         return similarity > self.measured_percent
 
 
+@dataclass(frozen=True)
+class Genuine:
+    """How often two photos of one person reach a cosine: a comparison's true positive rate.
+
+    points: (cosine, share [0, 1]), cosines rising, shares falling. The last is backed by at least 30 pairs.
+    source: which pairs, how many, which command.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        falling = all(a < c and b >= d for (a, b), (c, d) in itertools.pairwise(self.points))
+        if (
+            not self.points
+            or not falling
+            or not all(-1 < c < 1 and 0 <= share <= 1 for c, share in self.points)
+        ):
+            raise ModelError("the shares of genuine pairs are no curve: cosines must rise and shares fall")
+
+    def share(self, cosine: float) -> float:
+        """[0, 1]; beyond the curve's ends towards 1 at cosine -1 and 0 at cosine 1."""
+        cosines, shares = zip((-1.0, 1.0), *self.points, (1.0, 0.0), strict=True)
+        return float(np.interp(cosine, cosines, shares))
+
+    def measured(self, cosine: float) -> bool:
+        """Whether at least 30 pairs reached it."""
+        return cosine <= self.points[-1][0]
+
+
 def _to_the_end(points: tuple[tuple[float, float], ...]) -> list[tuple[float, float]]:
     """The curve continued along its last segment to the scale's end, with a point where the scale bends."""
     end = SCALE[-1][0]

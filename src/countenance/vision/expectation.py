@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from countenance.vision.calibration import RAREST, Calibration, fmr, percent
+from countenance.vision.calibration import ADULTS, RAREST, Calibration, Genuine, fmr, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,38 @@ class Expectation:
     @property
     def fpir(self) -> float:
         return fpir(self.rate, self.faces)
+
+
+@dataclass(frozen=True, slots=True)
+class Odds:
+    """What a caller's own prior makes of a threshold: of the candidates it lists, how many are right.
+
+    prior: the caller's estimate (0, 1) that the person searched for is enrolled. tpr: the share [0, 1] of
+    comparisons of one person's photos that reach the threshold. measured: whether 30 pairs stand behind it,
+    of the population that is searched. posterior: [0, 1]; None where nothing would be listed.
+    """
+
+    prior: float
+    tpr: float
+    measured: bool
+    posterior: float | None
+
+
+def odds(expected: Expectation, prior: float, genuine: Genuine, cosine: float) -> Odds:
+    """The odds of a candidate at a threshold's cosine. The share is that of adults, whoever is searched."""
+    tpr = genuine.share(cosine)
+    measured = genuine.measured(cosine) and expected.population == ADULTS
+    return Odds(prior, tpr, measured, posterior(prior, tpr, expected.rate, expected.faces))
+
+
+def posterior(prior: float, tpr: float, rate: float, faces: int) -> float | None:
+    """Of all candidates that searches with this prior list among `faces`, the share that is right.
+
+    A search lists its person prior * tpr times on average, and rate * (faces - prior) others: that person has
+    one photo there where enrolled, and averages need no independence. None where both are 0.
+    """
+    right, wrong = prior * tpr, rate * max(faces - prior, 0.0)
+    return right / (right + wrong) if faces and right + wrong else None
 
 
 def expectation(calibration: Calibration, similarity: float, faces: int) -> Expectation:

@@ -26,7 +26,7 @@ import platformdirs
 
 from countenance.errors import ModelError
 from countenance.vision import carriers, faceapi, tfjs
-from countenance.vision.calibration import Calibration
+from countenance.vision.calibration import Calibration, Genuine
 from countenance.vision.carriers import Carrier, FetchError, File, Report
 from countenance.vision.fold import fold
 
@@ -55,8 +55,8 @@ class Card:
 
     carrier: the package that holds the files; None where they are part of Countenance. training: what it
     was trained on. commercial: whether its licence and the labels it was trained with leave commercial use
-    open; commercial_reason: why. dimensions: of an embedding, 0 for other tasks. measured: what was
-    measured, by what it was measured on.
+    open; commercial_reason: why. dimensions: of an embedding, 0 for other tasks. genuine: how often it knows
+    a person again, where it tells people apart. measured: what was measured, by what it was measured on.
     """
 
     id: str
@@ -77,6 +77,7 @@ class Card:
     carrier: Carrier | None
     dimensions: int = 0
     calibrations: Mapping[str, Calibration] = field(default_factory=lambda: MappingProxyType({}))
+    genuine: Genuine | None = None
     measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -199,11 +200,14 @@ def _card(table: dict[str, Any], known: Mapping[str, Carrier]) -> Card:
         )
         for population, curve in table.pop("calibration", {}).items()
     }
+    pairs = table.pop("genuine", None)
     try:
         return Card(
             files=tuple(File(name=file.pop("file"), **file) for file in files),
             carrier=known[carrier] if carrier else None,
             calibrations=MappingProxyType(curves),
+            genuine=pairs
+            and Genuine(tuple((float(at), float(of)) for at, of in pairs.pop("points")), **pairs),
             measured=MappingProxyType(table.pop("measured", {})),
             **table,
         )

@@ -88,6 +88,7 @@ assert.deepEqual(listed, [first, second]);
 
 const found = await client.send(new SearchFacesByImageCommand({ CollectionId, Image: { Bytes: again } }));
 assert.deepEqual(found.FaceMatches.map((match) => match.Face), [first]);
+assert.ok(!("Countenance" in found), "a client of AWS's model shows a member that is not AWS's");
 const alike = await client.send(
   new SearchFacesCommand({ CollectionId, FaceId: first.FaceId, FaceMatchThreshold: 0 }),
 );

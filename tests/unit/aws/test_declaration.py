@@ -67,6 +67,7 @@ declarations = st.builds(
     reviewers=st.frozensets(texts, max_size=3),
     on_behalf_of=st.none() | requesters,
     max_fpir=st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
+    prior=st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True),
 )
 
 
@@ -119,6 +120,7 @@ WARRANT = "id=7; kind=warrant; issued-by=a court; from=2026-01-01; until=2026-02
         ("max-fpir", "1", "must be a number between 0 and 1"),
         ("max-fpir", "nan", "must be a number between 0 and 1"),
         ("max-fpir", "a thousandth", "must be a number between 0 and 1"),
+        ("prior", "1", "must be a number between 0 and 1"),
         ("authorisation", "warrant 7", "must be id=...; kind=...; issued-by=...; from=...; until=..."),
         ("authorisation", WARRANT.replace("kind=warrant", "kind=forged"), "kind= one of warrant"),
         ("authorisation", WARRANT.replace("2026-02-01", "soon"), "dates such as 2026-03-01"),

@@ -34,6 +34,7 @@ EVERYTHING = {
     "--listing": "missing",
     "--on-behalf-of": "ngo:DE:child-protection",
     "--max-fpir": "0.001",
+    "--prior": "0.25",
 }
 
 WORDS = [
@@ -52,6 +53,7 @@ KEPT = {
     "listing": "missing",
     "requester": ["ngo", "DE", "child-protection"],
     "max_fpir": "0.001",
+    "prior": "0.25",
 }
 """What the ledger keeps of them word by word."""
 

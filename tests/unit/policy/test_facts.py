@@ -133,6 +133,7 @@ EVERYTHING = Declared(
     reviewers=frozenset({"a", "b"}),
     on_behalf_of=Requester(OrganisationKind.POLICE, "US"),
     max_fpir=0.001,
+    prior=0.01,
 )
 AUDIT = facts.Audit(issued=NOW, by_operator=False, least_true_positives=0.99, worst_ratio=1.25)
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from countenance.vision import zoo
 from countenance.vision.calibration import RAREST, Calibration, fmr, percent
-from countenance.vision.expectation import expectation, fpir, keeping, likelier, rate_for
+from countenance.vision.expectation import expectation, fpir, keeping, likelier, odds, posterior, rate_for
 
-CURVES = zoo.card("sface-2021dec").calibrations
+CARD = zoo.card("sface-2021dec")
+CURVES = CARD.calibrations
 STRAIGHT = Calibration("adults", ((0.1, -1.0), (0.4, -4.0)), -4.5, "a test", (1e-5, 1e-4))
 
 rates = st.floats(-7, -0.1).map(lambda log: 10**log)
@@ -104,3 +105,33 @@ def test_a_curve_goes_on_past_the_scale_for_plans_alone() -> None:
     assert STRAIGHT.continued(1e-8) == pytest.approx(0.8)
     assert STRAIGHT.continued(1e-10) is None
     assert CURVES["adults"].continued(1e-7) == pytest.approx(CURVES["adults"].cosine(99))
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.01, 1), rates, sizes)
+def test_a_posterior_counts_candidates(prior: float, tpr: float, rate: float, faces: int) -> None:
+    """Of a million searches, so many list their person, and so many comparisons list another."""
+    right = 1e6 * prior * tpr
+    wrong = 1e6 * (prior * (faces - 1) + (1 - prior) * faces) * rate
+    assert posterior(prior, tpr, rate, faces) == pytest.approx(right / (right + wrong))
+
+
+def test_the_worked_case_of_the_plan() -> None:
+    """Ten of 100,000 listed, 90 % found, one stranger in a thousand: one alert in twelve is right."""
+    assert posterior(1e-4, 0.9, 0.001 / 25_000, 25_000) == pytest.approx(0.083, abs=5e-4)
+
+
+def test_where_nothing_is_listed_nothing_is_right() -> None:
+    assert posterior(0.5, 0.9, 1e-4, 0) is None
+    assert posterior(0.5, 0.0, 1e-4, 1) == 0
+
+
+def test_the_cards_pairs_of_one_person() -> None:
+    """docs/numbers.md: 1,081 of 1,535 pairs at 80. Children's pairs were not measured."""
+    assert CARD.genuine is not None
+    adults = CURVES["adults"]
+    found = odds(expectation(adults, 80, 1000), 0.5, CARD.genuine, adults.cosine(80))
+    assert found.tpr == pytest.approx(1081 / 1535, abs=0.01)
+    assert found.measured
+    assert not odds(expectation(adults, 99.9, 1000), 0.5, CARD.genuine, adults.cosine(99.9)).measured
+    children = CURVES["children"]
+    assert not odds(expectation(children, 60, 9), 0.5, CARD.genuine, children.cosine(60)).measured

@@ -1,0 +1,44 @@
+"""What the tables of a gallery have in common: a change number for every write, vectors as bytes, and lists
+cut to what one statement takes. Every function runs in a transaction its caller holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from countenance.schema import collections
+from countenance.types import Vector
+
+T = TypeVar("T")
+
+SOME = 500
+"""Values in one IN list: below the 999 variables an old SQLite allows."""
+
+PIECE = 20_000
+"""Templates read at a time by an index that is loaded: 10 MB of 128 dimensions."""
+
+
+def advance(connection: Connection, number: int) -> int:
+    """A gallery's next change number; the update holds its row, so that changes commit in order."""
+    mine = collections.c.number == number
+    connection.execute(collections.update().where(mine).values(change=collections.c.change + 1))
+    return int(connection.execute(sa.select(collections.c.change).where(mine)).scalar_one())
+
+
+def written(vector: Vector) -> bytes:
+    return np.ascontiguousarray(vector, "<f4").tobytes()
+
+
+def matrix(rows: Sequence[bytes]) -> Vector:
+    """(N, D). Raises ValueError where they are of different length."""
+    return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), -1 if rows else 0)
+
+
+def chunks(values: Sequence[T]) -> Iterable[Sequence[T]]:
+    for start in range(0, len(values), SOME):
+        yield values[start : start + SOME]

@@ -1,0 +1,239 @@
+"""Users as rows: people, each with the faces that are said to show them and a vector made of those.
+
+A vector is as biometric as the faces' own: it is made anew whenever a face comes or goes, by the very
+function that moves the face, and is gone with the last. Every function runs in a transaction that its caller
+holds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from countenance.galleries import distinct
+from countenance.galleries.rows import PIECE, advance, chunks, matrix, written
+from countenance.schema import collections, faces, regrouped, regroupings, user_removals, users
+from countenance.types import Gallery, User, Vector
+
+MOST_FACES = 100
+"""Faces of one user (Rekognition's limit)."""
+
+LEAST = 1e-3
+"""A mean shorter than this points nowhere: only faces opposite to each other have one."""
+
+
+def template(vectors: Vector) -> Vector:
+    """The one vector (D,) that stands for the faces (N, D) of a person: their mean, made a unit long again.
+
+    Raises ValueError where they have none. Why the mean: docs/users.md, `python bench/users.py`.
+    """
+    mean = vectors.astype(np.float64).mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if not length >= LEAST:
+        raise ValueError("faces that lie opposite to each other have no mean")
+    return np.asarray(mean / length, np.float32)
+
+
+def create(connection: Connection, gallery: Gallery, user_id: str, now: dt.datetime) -> User | None:
+    """A user without faces; None where there is one of that name, or one of it was merged into another."""
+    same = (users.c.collection == gallery.number) & (users.c.user_id == user_id)
+    if connection.execute(sa.select(users.c.number).where(same)).first():
+        return None
+    row = {"collection": gallery.number, "user_id": user_id, "created": now.timestamp()}
+    made = connection.execute(users.insert().values(change=0, **row)).inserted_primary_key
+    assert made is not None
+    _count(connection, gallery, 1)
+    return User(made[0], user_id, 0)
+
+
+def find(connection: Connection, gallery: Gallery, user_id: str) -> User | None:
+    found = _select(connection, _here(gallery) & (users.c.user_id == user_id), None)
+    return found[0] if found else None
+
+
+def page(connection: Connection, gallery: Gallery, after: int, limit: int) -> list[User]:
+    """A gallery's users in the order they were made, past row `after`."""
+    return _select(connection, _here(gallery) & (users.c.number > after), limit)
+
+
+def by_rows(connection: Connection, _gallery: Gallery, numbers: Sequence[int]) -> dict[int, User]:
+    """Users by row; rows that are gone are left out."""
+    found: list[User] = []
+    for some in chunks(numbers):
+        found += _select(connection, users.c.number.in_(some), None)
+    return {user.number: user for user in found}
+
+
+def delete(connection: Connection, gallery: Gallery, numbers: Collection[int]) -> None:
+    """Users and whatever names them: what they were merged from, what can be undone, who they are not. Their
+    faces stay, as nobody's."""
+    change = advance(connection, gallery.number)
+    every = sorted(distinct.merged(connection, numbers))
+    known = _select(connection, users.c.number.in_(every) & users.c.merged_into.is_(None), None)
+    for some in chunks(every):
+        connection.execute(faces.update().where(faces.c.member.in_(some)).values(member=None))
+        undone = regroupings.c.source.in_(some) | regroupings.c.target.in_(some)
+        connection.execute(regroupings.delete().where(undone))
+        connection.execute(users.delete().where(users.c.number.in_(some)))
+    distinct.forget(connection, gallery, [distinct.of_user(number) for number in every])
+    _mark(connection, gallery, change, every)
+    _count(connection, gallery, -len(known))
+
+
+def move(connection: Connection, gallery: Gallery, face_numbers: Sequence[int], to: User | None) -> None:
+    """Faces become a user's, or nobody's. The vectors of all whom it concerns are made anew."""
+    concerned = {to.number} if to else set[int]()
+    for some in chunks(face_numbers):
+        these = faces.c.number.in_(some)
+        concerned |= set(connection.execute(sa.select(faces.c.member).where(these)).scalars())
+        connection.execute(faces.update().where(these).values(member=to.number if to else None))
+    renew(connection, gallery, concerned - {None})
+
+
+def renew(connection: Connection, gallery: Gallery, numbers: Collection[int]) -> None:
+    """Make these users' vectors of the faces that they have now, in the order of the faces' rows: the same
+    faces give the same bytes."""
+    if not numbers:
+        return
+    change = advance(connection, gallery.number)
+    for some in chunks(sorted(numbers)):
+        query = sa.select(faces.c.member, faces.c.vector).where(faces.c.member.in_(some))
+        rows = connection.execute(query.order_by(faces.c.member, faces.c.number)).all()
+        made = {
+            member: written(template(matrix([row.vector for row in group])))
+            for member, group in itertools.groupby(rows, key=lambda row: row.member)
+        }
+        connection.execute(
+            users.update()
+            .where(users.c.number == sa.bindparam("mine"))
+            .values(vector=sa.bindparam("made"), change=change),
+            [{"mine": number, "made": made.get(number)} for number in some],
+        )
+        connection.execute(user_removals.delete().where(user_removals.c.user.in_(some)))
+        _mark(connection, gallery, change, [number for number in some if number not in made])
+
+
+def renew_all(connection: Connection, gallery: Gallery) -> None:
+    """All of a gallery's, after its faces changed their model."""
+    numbers = sa.select(users.c.number).where(
+        users.c.collection == gallery.number, users.c.vector.is_not(None)
+    )
+    renew(connection, gallery, list(connection.execute(numbers).scalars()))
+
+
+def of_faces(connection: Connection, face_numbers: Sequence[int]) -> set[int]:
+    """The users whose faces these are."""
+    found: set[int] = set()
+    for some in chunks(face_numbers):
+        query = sa.select(faces.c.member).where(faces.c.number.in_(some), faces.c.member.is_not(None))
+        found |= set(connection.execute(query.distinct()).scalars())
+    return found
+
+
+def bereft(connection: Connection, gallery: Gallery, numbers: Collection[int]) -> None:
+    """After faces of these users were erased: who has none left goes as well, and so does the name of one who
+    was merged into them and of whom no face is left. The others' vectors are made anew."""
+    having = set(_grouped(connection, numbers))
+    kept = sa.select(regroupings.c.source).join(regrouped, regrouped.c.regrouping == regroupings.c.number)
+    empty = set(numbers) - having
+    for some in chunks(sorted(numbers)):
+        lost = sa.select(users.c.number).where(users.c.merged_into.in_(some), users.c.number.not_in(kept))
+        empty |= set(connection.execute(lost).scalars())
+    if empty:
+        delete(connection, gallery, empty)
+    renew(connection, gallery, having)
+
+
+def faces_of(
+    connection: Connection, gallery: Gallery, numbers: Sequence[int]
+) -> dict[int, dict[str, Vector]]:
+    """The faces of users: FaceIds with their vectors, by the user's row, in the order of the faces' rows."""
+    found: dict[int, dict[str, Vector]] = {}
+    query = sa.select(faces.c.member, faces.c.face_id, faces.c.vector).order_by(faces.c.number)
+    for some in chunks(numbers):
+        here = (faces.c.member.in_(some)) & (faces.c.collection == gallery.number)
+        for row in connection.execute(query.where(here)):
+            found.setdefault(row.member, {})[row.face_id] = np.frombuffer(row.vector, "<f4")
+    return found
+
+
+def vector(connection: Connection, user: User) -> Vector | None:
+    """None while the user has no face."""
+    found = connection.execute(sa.select(users.c.vector).where(users.c.number == user.number)).scalar()
+    return None if found is None else np.frombuffer(found, "<f4")
+
+
+def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
+    """(UserIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
+    found: list[Any] = []
+    query = sa.select(users.c.user_id, users.c.vector).order_by(users.c.number)
+    for some in chunks(numbers):
+        of_then = users.c.number.in_(some) & (users.c.change <= change) & users.c.vector.is_not(None)
+        found += connection.execute(query.where(of_then)).all()
+    return [row.user_id for row in found], matrix([row.vector for row in found])
+
+
+def changed_since(
+    connection: Connection, number: int, change: int
+) -> tuple[Iterator[tuple[list[int], Vector]], list[int]]:
+    """What an index that stands at `change` lacks: rows and vectors to put, in pieces, and rows to drop."""
+    query = sa.select(users.c.number, users.c.vector).execution_options(yield_per=PIECE)
+    newer = (users.c.collection == number) & (users.c.change > change) & users.c.vector.is_not(None)
+    gone = sa.select(user_removals.c.user).where(
+        user_removals.c.collection == number, user_removals.c.change > change
+    )
+    dropped = list(connection.execute(gone).scalars())
+    pieces = connection.execute(query.where(newer).order_by(users.c.number)).partitions()
+    return (([row.number for row in rows], matrix([row.vector for row in rows])) for rows in pieces), dropped
+
+
+def left_of(
+    connection: Connection, gallery: Gallery, numbers: Collection[int] | None
+) -> tuple[list[bytes], list[str]]:
+    """What must be left nowhere once faces of these users go: their vectors and names. None: of all."""
+    known: list[Any] = []
+    query = sa.select(users.c.vector, users.c.user_id).where(users.c.collection == gallery.number)
+    if numbers is None:
+        known += connection.execute(query).all()
+    else:
+        for some in chunks(sorted(distinct.merged(connection, numbers))):
+            known += connection.execute(query.where(users.c.number.in_(some))).all()
+    return [row.vector for row in known if row.vector is not None], [row.user_id for row in known]
+
+
+def _here(gallery: Gallery) -> sa.ColumnElement[bool]:
+    return (users.c.collection == gallery.number) & users.c.merged_into.is_(None)
+
+
+def _select(connection: Connection, where: sa.ColumnElement[bool], limit: int | None) -> list[User]:
+    query = sa.select(users.c.number, users.c.user_id).where(where).order_by(users.c.number).limit(limit)
+    rows = connection.execute(query).all()
+    counts = _grouped(connection, [row.number for row in rows])
+    return [User(row.number, row.user_id, counts.get(row.number, 0)) for row in rows]
+
+
+def _grouped(connection: Connection, numbers: Iterable[int]) -> Mapping[int, int]:
+    """How many faces each has; who has none is left out."""
+    counts: dict[int, int] = {}
+    for some in chunks(sorted(numbers)):
+        query = sa.select(faces.c.member, sa.func.count()).where(faces.c.member.in_(some))
+        counts.update((member, count) for member, count in connection.execute(query.group_by(faces.c.member)))
+    return counts
+
+
+def _mark(connection: Connection, gallery: Gallery, change: int, numbers: Iterable[int]) -> None:
+    """These have no vector from this change on."""
+    marks = [{"collection": gallery.number, "change": change, "user": number} for number in numbers]
+    if marks:
+        connection.execute(user_removals.insert(), marks)
+
+
+def _count(connection: Connection, gallery: Gallery, by: int) -> None:
+    update = collections.update().where(collections.c.number == gallery.number)
+    connection.execute(update.values(users=collections.c.users + by))
