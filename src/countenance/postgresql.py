@@ -173,7 +173,7 @@ def told(fault: Exception) -> str:
         return f"PostgreSQL cannot be reached: {' '.join(str(own).split())}"
     if getattr(own, "sqlstate", "") == "55P03":
         return f"another process held what this one waited {WAITING} s for"
-    return str(getattr(getattr(own, "diag", None), "message_primary", None) or fault)
+    return str(getattr(getattr(own, "diag", None), "message_primary", None) or own)
 
 
 def passes(fault: BaseException, *, unless_lost: bool = False) -> bool:
