@@ -30,9 +30,11 @@ def postgres() -> Iterator[engines.Server]:
 
 
 @pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database, of one kind and then of the other."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/house.db"
+        yield f"sqlite:///{tmp_path}/house.db"
+        return
     server: engines.Server = request.getfixturevalue("postgres")
-    return server.fresh()
+    with server.fresh() as url:
+        yield url

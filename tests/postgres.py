@@ -60,11 +60,13 @@ class Server:
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self._socket}"
 
-    def fresh(self) -> str:
-        """The URL of a new, empty database."""
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """The URL of a new, empty database that is dropped after the block, whoever is connected."""
         name = f"home{next(self._numbers)}"
         self.sql(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
-        return self.url(name)
+        yield self.url(name)
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
     def sql(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         engine = sa.create_engine(

@@ -108,6 +108,7 @@ NOTES: Mapping[str, str] = {
     "DescribeCollection": "`UserCount` is 0.",
     "ListCollections": "In the order they were made.",
     "DeleteCollection": "Erases every template in it.",
+    "GroupFaces": "Exact pairs, then Chinese whispers ([groups.md](groups.md)). At most 50,000 faces.",
     "IndexFaces": "Largest first. The same photo and `ExternalImageId` again adds nothing and answers with "
     "the faces that are there.",
     "ListFaces": "In the order of enrolment. With `UserId`: empty, for there are no users yet.",

@@ -17,6 +17,7 @@ COMMANDS = {
     "detect": "photos:detect",
     "compare": "photos:compare",
     "search": "photos:search",
+    "find": "find:find",
     "index": "bulk:index",
     "reindex": "renewal:reindex",
     "receipt": "record:receipt",
