@@ -25,8 +25,6 @@ import sqlalchemy as sa
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """For a test of what only SQLite does: a column of any type, say."""
 
-ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
 VERSION = 18
 
 SETTINGS = {

@@ -43,8 +43,11 @@ _REACHED = {
 }
 """What libpq is told unless the URL says otherwise: a machine that vanished is noticed within a minute."""
 
-_TRANSIENT = {"40001", "40P01", "57P01", "57P02", "57P03"}
-"""Serialization failure, deadlock, and three ways of a server that restarts."""
+_GIVEN_UP = {"40001", "40P01"}
+"""Serialization failure and deadlock: nothing was done."""
+
+_RESTARTS = {"57P01", "57P02", "57P03"}
+"""Three ways of a server that ends or is not yet there: the connection is lost."""
 
 _NOTHING_IS_ERASED_FROM = {
     "home",
@@ -182,7 +185,7 @@ def passes(fault: BaseException, *, unless_lost: bool = False) -> bool:
     unless_lost: not where the connection broke, because the work may be done.
     """
     return any(
-        getattr(each, "sqlstate", "") in _TRANSIENT or (_lost(each) and not unless_lost)
+        getattr(each, "sqlstate", "") in _GIVEN_UP or (_lost(each) and not unless_lost)
         for each in _chain(fault)
     )
 
@@ -194,11 +197,10 @@ def stood_in_the_way(fault: BaseException) -> bool:
 
 def _lost(fault: BaseException) -> bool:
     """psycopg has no state for a connection that broke, nor for one that could not be made."""
-    return (
-        isinstance(fault, errors())
-        and getattr(fault, "sqlstate", "") is None
-        and (type(fault).__name__ == "OperationalError")
-    )
+    if not isinstance(fault, errors()):
+        return False
+    state = getattr(fault, "sqlstate", "")
+    return state in _RESTARTS or (state is None and type(fault).__name__ == "OperationalError")
 
 
 def _chain(fault: BaseException | None) -> list[BaseException]:
