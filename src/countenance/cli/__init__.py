@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "photos:compare",
     "search": "photos:search",
     "find": "find:find",
+    "groups": "groups:groups",
     "index": "bulk:index",
     "reindex": "renewal:reindex",
     "receipt": "record:receipt",

@@ -118,7 +118,7 @@ def index(
             outcomes = across.outcomes(desk, found, work)
         else:
             outcomes = _outcomes(desk, found, work, client, settings)
-        run = progress.follow(outcomes, found, report, counted=most is not None)
+        run = progress.follow(outcomes, found, report, desk)
         if manifest and (pace := run.tally.pace(desk.began)):
             manifest.note_pace(pace)
             run = replace(run, pace=pace)

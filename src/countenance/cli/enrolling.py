@@ -150,7 +150,7 @@ class Desk:
     """Decides about photos and keeps the manifest. Threads share it.
 
     most: photos to send, None for all. manifest: None where --dry-run asks about a missing collection.
-    began: when the first photo was ordered, on the monotonic clock.
+    began: when the first photo was ordered, on the monotonic clock. stopped: set to order no more.
     """
 
     def __init__(
@@ -166,11 +166,12 @@ class Desk:
         self._lock = threading.Lock()
         self._failures = self._ordered = 0
         self.began = 0.0
+        self.stopped = False
 
     @property
     def full(self) -> bool:
-        """Whether as many were sent as were asked for."""
-        return self._most is not None and self._ordered >= self._most
+        """Whether no further photo is to be sent."""
+        return self.stopped or (self._most is not None and self._ordered >= self._most)
 
     def known(self, item: Item) -> Outcome | None:
         """What can be said of a photo that looks as it did, without reading it."""

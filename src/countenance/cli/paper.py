@@ -289,7 +289,7 @@ svg .value { font-variant-numeric: tabular-nums; } svg .grid { stroke: var(--rul
 .cards img, .nothing { display: block; width: 100%; max-width: 15rem; aspect-ratio: 1; object-fit: cover;
   box-sizing: border-box; border-radius: 3px; margin: 0; }
 .nothing { border: 1px dashed var(--muted); padding: .75rem; font-size: .85rem; overflow-wrap: anywhere; }
-.cards h3 { font-size: 1rem; margin: .5rem 0 .15rem; }
+.cards h3 { font-size: 1rem; margin: .5rem 0 .15rem; overflow-wrap: anywhere; }
 .cards p { margin: .1rem 0; font-size: .85rem; overflow-wrap: anywhere; }
 .cards pre { font-size: .7rem; padding: .4rem .5rem; margin: .4rem 0 0; white-space: pre-wrap;
   overflow-wrap: anywhere; }

@@ -28,6 +28,8 @@ def group_faces(call: Call, tools: Tools) -> Done:
     """The collection's faces in groups that may be of one person each. Writes nothing."""
     gallery, asked = present(call), call.request
     same_model(gallery, tools)
+    if call.declared.max_fpir is not None:
+        raise InvalidParameter(detail="a grouping has no x-countenance-max-fpir: say FaceMatchThreshold")
     faces, vectors = _everybody(gallery, tools)
     calibration = tools.vision.calibration(population(gallery))
     photos = [face.image_id for face in faces]
