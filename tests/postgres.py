@@ -100,7 +100,8 @@ def running() -> Iterator[Server]:
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             where = _reachable(where, folder, as_whom)
         server = Server(folder)
-        initdb = [where / "initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
+        initdb = [where / "initdb", "-D", server.data, "--username=postgres", "--auth=trust"]
+        initdb += ["--encoding=UTF8", "--no-sync"]
         subprocess.run(initdb, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True, **as_whom)
         lines = [f"{name} = {value}\n" for name, value in SETTINGS.items()]
         with (server.data / "postgresql.conf").open("a") as file:

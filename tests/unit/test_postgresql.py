@@ -306,7 +306,7 @@ def test_a_transaction_that_is_cut_off_is_begun_again(
     postgres: Server, both: tuple[tuple[Database, Ledger], tuple[Database, Ledger]]
 ) -> None:
     (database, ledger), _ = both
-    begun = []
+    begun: list[int] = []
 
     def work(connection: Connection) -> Written:
         written = entry(connection, ledger)
