@@ -91,7 +91,8 @@ def running() -> Iterator[Server]:
     """A server of its own that ends with the block."""
     where = programs()
     assert where is not None, "there is no PostgreSQL to start"
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as made:
+    # /tmp: others may enter it, and the path of a socket has to be short
+    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp", ignore_cleanup_errors=True) as made:
         folder = Path(made)
         as_whom: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL does not run as root
@@ -100,7 +101,13 @@ def running() -> Iterator[Server]:
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             where = _reachable(where, folder, as_whom)
         server = Server(folder)
-        initdb = [where / "initdb", "-D", server.data, "--username=postgres", "--auth=trust"]
+        initdb: list[str | Path] = [
+            where / "initdb",
+            "-D",
+            server.data,
+            "--username=postgres",
+            "--auth=trust",
+        ]
         initdb += ["--encoding=UTF8", "--no-sync"]
         subprocess.run(initdb, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True, **as_whom)
         lines = [f"{name} = {value}\n" for name, value in SETTINGS.items()]

@@ -56,9 +56,8 @@ def index(house: House, *people: tuple[int, int, int], name: str) -> list[str]:
 
 
 def search(house: House, person: tuple[int, int, int]) -> list[str]:
-    request = {"CollectionId": "people", "Image": {"Bytes": picture(person)}}
-    found = house.call("SearchFacesByImage", **request).result()["FaceMatches"]
-    return [match["Face"]["FaceId"] for match in found]
+    found = house.call("SearchFacesByImage", CollectionId="people", Image={"Bytes": picture(person)})
+    return [match["Face"]["FaceId"] for match in found.result()["FaceMatches"]]
 
 
 def test_each_answers_for_what_the_other_did(both: tuple[House, House]) -> None:
