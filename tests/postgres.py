@@ -137,7 +137,11 @@ def _reachable(where: Path, folder: Path, as_whom: Mapping[str, Any]) -> Path:
     try:
         subprocess.run([where / "postgres", "--version"], capture_output=True, check=True, **as_whom)
     except (PermissionError, subprocess.CalledProcessError):
-        return Path(shutil.copytree(where.parent, folder / "programs", symlinks=True)) / "bin"
+        package = where.parents[1]
+        for each in package.parent.glob(f"{package.name}.libs"):  # which the programs look for beside it
+            shutil.copytree(each, folder / each.name)
+        copied = shutil.copytree(where.parent, folder / package.name / where.parent.name, symlinks=True)
+        return copied / where.name
     return where
 
 
