@@ -31,10 +31,10 @@ def postgres() -> Iterator[engines.Server]:
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database, of one kind and then of the other."""
+    """The URL of a database without a row, of one kind and then of the other."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/house.db"
         return
     server: engines.Server = request.getfixturevalue("postgres")
-    with server.fresh() as url:
+    with server.fresh(server.furnished) as url:
         yield url

@@ -31,7 +31,7 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 @pytest.fixture
 def database_url(postgres: Server) -> Iterator[str]:
-    with postgres.fresh() as url:
+    with postgres.fresh(postgres.furnished) as url:
         yield url
 
 
