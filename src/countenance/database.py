@@ -10,7 +10,6 @@ turn; on PostgreSQL only who is about to append, so that long work in a gallery 
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import random
 import sqlite3
@@ -26,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance import postgresql, remains
+from countenance import postgresql, remains, sqlite
 from countenance.errors import HomeError, StorageError
 from countenance.schema import MIGRATIONS, VERSION, home, metadata
 
@@ -41,15 +40,6 @@ slow or the processor busy, writers that were answered together come back togeth
 
 PATIENCE = 5.0
 """Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
-
-_PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",  # an acknowledged write survives a power cut, as far as the disk keeps its word
-    "secure_delete=ON",  # a deleted template is overwritten, not only unlinked
-    "foreign_keys=ON",
-    "temp_store=MEMORY",  # no template in a temporary file
-    "busy_timeout=10000",
-)
 
 _here = threading.local()
 
@@ -170,8 +160,8 @@ class Database:
             self._readers = postgresql.engine(self.url, size=8, writes=False)
             self._writer = postgresql.engine(self.url, size=1, writes=True, at_work=self.name)
         else:
-            self._readers = _engine(self.url, "BEGIN", (*_PRAGMAS, "query_only=ON"), size=16)
-            self._writer = _engine(self.url, "BEGIN IMMEDIATE", _PRAGMAS, size=1)
+            self._readers = sqlite.engine(self.url, size=16, writes=False)
+            self._writer = sqlite.engine(self.url, size=1, writes=True)
         self._my_turn = False  # whether the transaction at hand may append
         self._committing = False  # whether nobody could tell, were the connection lost, if it is durable
         self._journals: list[Journal] = []
@@ -249,11 +239,12 @@ class Database:
                 return postgresql.vacuum(self.url, metadata, patience, rewrite=traces is None)
         with self._scrubbing:
             self._owed = together([self._owed, traces])
-            clean = self._emptied(patience)
+            clean = sqlite.emptied(self.url, patience)
             if clean and self._left(self._owed):
-                with self._alone_with_the_file() as own:
-                    own.execute("VACUUM")
-                clean = self._emptied(patience) and (self._owed is None or not self._left(self._owed))
+                sqlite.rewrite(self.url)
+                clean = sqlite.emptied(self.url, patience) and (
+                    self._owed is None or not self._left(self._owed)
+                )
             if clean:
                 self._owed = NO_TRACES
             return clean
@@ -266,27 +257,6 @@ class Database:
             return remains.left(Path(str(self.url.database)), traces.secrets, traces.texts)
         except OSError as fault:
             raise StorageError(f"the database's file cannot be searched: {fault}") from fault
-
-    def _emptied(self, patience: float) -> bool:
-        deadline = time.monotonic() + patience
-        while True:
-            with self._alone_with_the_file(timeout=0.25) as own:
-                if not own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                    return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-
-    @contextmanager
-    def _alone_with_the_file(self, timeout: float = 10.0) -> Iterator[sqlite3.Connection]:
-        try:
-            with contextlib.closing(
-                sqlite3.connect(str(self.url.database), timeout=timeout, isolation_level=None)
-            ) as own:
-                own.execute("PRAGMA temp_store=MEMORY")
-                yield own
-        except sqlite3.Error as fault:
-            raise StorageError(f"the write-ahead log cannot be emptied: {fault}") from fault
 
     def close(self) -> None:
         """Finish the writes that wait, then let go of the file."""
@@ -403,7 +373,7 @@ class Database:
 
     def _undo(self, connection: Connection, fault: Exception, *, mine: bool) -> None:
         """Undo the job that just failed, and it alone. mine: whether it was our turn before it began."""
-        _still_open(connection, fault)
+        sqlite.still_open(connection, fault)
         if postgresql.passes(fault):
             raise fault  # the transaction is no more, or holds what another waits for
         cursor = driver(connection).cursor()
@@ -416,37 +386,19 @@ class Database:
             journal.undo(connection)
 
 
-def _engine(url: sa.URL, begin: str, pragmas: Sequence[str], size: int) -> sa.Engine:
-    engine = sa.create_engine(
-        url,
-        poolclass=sa.QueuePool,
-        pool_size=size,
-        max_overflow=48,
-        connect_args={"check_same_thread": False, "timeout": 10, "isolation_level": None},
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        driver(connection).execute(begin)
-
-    return engine
-
-
 def _migrate(connection: Connection) -> None:
+    version = _version(connection)
+    if version == VERSION:
+        return
     if connection.dialect.name == postgresql.NAME:
         postgresql.take_turn(connection)
-    if not sa.inspect(connection).has_table("home"):
+        version = _version(connection)  # another process may have been quicker
+    if version is None:
         if connection.dialect.name == postgresql.NAME:
             postgresql.check_encoding(connection)
         metadata.create_all(connection)
         connection.execute(home.insert().values(version=VERSION))
         return
-    version = connection.execute(sa.select(home.c.version)).scalar_one()
     if version > VERSION:
         raise HomeError(
             f"this home has schema version {version}; this Countenance knows up to {VERSION}. "
@@ -458,15 +410,11 @@ def _migrate(connection: Connection) -> None:
     connection.execute(home.update().values(version=VERSION))
 
 
-def _still_open(connection: Connection, fault: Exception) -> None:
-    """A full disk makes SQLite end the whole transaction: then the whole batch has failed, and whatever
-    ran next would commit by itself."""
-    raw = connection.connection.driver_connection
-    if not getattr(raw, "in_transaction", True):
-        first: BaseException = fault
-        while first.__context__ is not None:
-            first = first.__context__
-        raise StorageError(f"the database gave up the transaction: {first}") from fault
+def _version(connection: Connection) -> int | None:
+    """The schema's; None where there is none."""
+    if not sa.inspect(connection).has_table(home.name):
+        return None
+    return int(connection.execute(sa.select(home.c.version)).scalar_one())
 
 
 def refusals() -> tuple[type[Exception], ...]:

@@ -131,7 +131,8 @@ def _make_writer(cursor: Any, at_work: str | None) -> None:
 def take_turn(connection: Connection) -> None:
     """Wait until no other process appends. The turn ends with the transaction, or with the savepoint in which
     it was taken."""
-    connection.connection.driver_connection.execute(f"SELECT pg_advisory_xact_lock({_TURN})")  # type: ignore[union-attr]
+    raw: Any = connection.connection.driver_connection
+    raw.execute(f"SELECT pg_advisory_xact_lock({_TURN})")
 
 
 def at_work(connection: Connection, name: str | None = None) -> bool:
