@@ -18,7 +18,8 @@ FILE = "settings.toml"
 class Settings:
     """A home and how it is run. Every field but `home` is a line an operator may write in settings.toml.
 
-    database: an SQLAlchemy URL; empty means the SQLite file in the home.
+    database: a PostgreSQL URL, postgresql://USER@HOST/NAME, which several servers may share
+    (docs/postgresql.md); empty means the SQLite file in the home.
     packs: the policy packs in force: those that ship by name, others by the whole path of their folder.
     embedder: the card of the model that makes templates; after a change `countenance reindex` renews a
     collection from its photos.

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from countenance.database import Traces
 from countenance.galleries import distinct, users
 from countenance.galleries.index import sound
-from countenance.galleries.rows import PIECE, advance, chunks, matrix, written
+from countenance.galleries.rows import PIECE, advance, chunks, hold, matrix, written
 from countenance.schema import (
     collections,
     distinctions,
@@ -70,6 +70,7 @@ def all_of(connection: Connection, account: str) -> list[Gallery]:
 
 def delete(connection: Connection, gallery: Gallery) -> None:
     """The gallery and, with it, every template, user, tag and removal."""
+    hold(connection, gallery)
     of_users = (regroupings, distinctions, tokens, user_removals, user_rows)
     for table in (renewals, faces, removals, *of_users, tags):
         connection.execute(table.delete().where(table.c.collection == gallery.number))
@@ -101,6 +102,7 @@ def enrol(
     """
     if any(template.embedding.model != gallery.model for template in templates):
         raise ValueError(f"{gallery.collection_id} takes templates of {gallery.model}")
+    hold(connection, gallery)
     _check(connection, gallery, [template.embedding.vector for template in templates])
     known = _of_images(connection, gallery, {template.image_id for template in templates})
     change = advance(connection, gallery.number)
@@ -143,6 +145,7 @@ def renew(
 
     At none the gallery changes over: every template is replaced, under the same FaceIds.
     """
+    hold(connection, gallery)
     numbers = _numbers(connection, gallery, list(vectors))
     for face_id, number in numbers.items():
         row = {"face": number, "collection": gallery.number, "model": model}
@@ -168,6 +171,7 @@ def renew(
 def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[str]:
     """Delete templates, and what was made of them or said of them; the FaceIds that were there, in the order
     given."""
+    hold(connection, gallery)
     rows = _numbers(connection, gallery, face_ids)
     if rows:
         change = advance(connection, gallery.number)
