@@ -1,7 +1,7 @@
 """The thread beside the server: what has to be done without anybody asking. Each duty writes its own entries.
 
-Every minute the newest checkpoint is shown to the witnesses and the published copy brought up to date, where
-settings.toml names such; every hour what time is over for is destroyed. A duty that fails is logged and tried
+Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
+the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty that fails is logged and tried
 again at its next turn; the others go on.
 """
 
@@ -57,7 +57,13 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
         if done.size != done.before:
             yield f"{done.size - done.before} entries published to {settings.publish}"
 
+    def indexes(_now: dt.datetime) -> Iterable[str]:
+        with upkeep.opened(settings) as home:
+            yield from home.tidy_indexes()
+
     found = [Duty("retention", HOUR, retention)]
+    if settings.index_url:
+        found.append(Duty("indexes", MINUTE, indexes))
     if settings.witnesses:
         found.append(Duty("witnesses", MINUTE, witnesses))
     if settings.publish:

@@ -321,6 +321,12 @@ def state(connection: Connection, number: int) -> tuple[int, str] | None:
     return None if row is None else (row.change, row.model)
 
 
+def models(connection: Connection) -> dict[int, str]:
+    """The model of every gallery, by its number."""
+    rows = connection.execute(sa.select(collections.c.number, collections.c.model))
+    return {row.number: row.model for row in rows}
+
+
 def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
     """(FaceIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
     found: list[Any] = []
