@@ -18,7 +18,7 @@ help:
 	@echo "make fmt     put the code in shape"
 	@echo "make bench   the figures of docs/numbers.md; DATA=folder with the labelled sets"
 	@echo "make docs    write the generated lists of docs/ anew"
-	@echo "make soak    kill the ledger and the server a thousand times each and look for loss"
+	@echo "make soak    kill ledger, galleries and server hundreds of times each and look for loss"
 
 setup: $(READY)
 	@$(BIN)/countenance models pull
@@ -66,6 +66,7 @@ docs: $(READY)
 
 soak: setup
 	$(BIN)/python -m tests.door.kills --kills 1000
+	$(BIN)/python -m tests.door.gallery_kills --kills 300
 	$(BIN)/python -m tests.door.soak --kills 1000
 
 clean:

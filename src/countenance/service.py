@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 
 from countenance.aws import declaration, model, sigv4
-from countenance.aws.objects import Endpoint, Folders
+from countenance.aws.objects import stored
 from countenance.declared import NOTHING, Declared
 from countenance.errors import AwsError, StorageError, UnrecognizedClient
 from countenance.galleries import Galleries
@@ -59,7 +59,7 @@ class Service:
                 ),
                 galleries=Galleries(self._database, milvus_of(settings)),
                 database=self._database,
-                objects=Endpoint(settings.s3_endpoint) if settings.s3_endpoint else Folders(settings.buckets),
+                objects=stored(settings.s3_endpoint, settings.buckets),
                 keys=self._keys,
                 ledger=ledger,
                 vault=Vault(self._keys),

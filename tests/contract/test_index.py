@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from tests import milvus as milvus_server
 
 from countenance.database import Database
 from countenance.galleries import Galleries, GalleryGone, Milvus, store, users
 from countenance.galleries.index import cosines, ranked
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
-from tests import milvus as milvus_server
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 KINDS = ("milvus",) if milvus_server.possible() else ("memory",)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +49,18 @@ NOT_OURS = frozenset(
 CONNECT, READ = 5, 20
 CHUNK = 1024 * 1024
 
+CONNECTIONS = 64
+"""Kept open to an endpoint: as many photos as may be under way at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing tells of it. size: bytes. version: another number once its content changed."""
+
+    key: str
+    size: int
+    version: int
+
 
 class Objects(Protocol):
     def read(self, reference: Mapping[str, Any]) -> bytes:
@@ -55,6 +69,19 @@ class Objects(Protocol):
         Raises InvalidS3Object where there is none to be had, ImageTooLarge above 15 MB.
         """
         ...
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins with a prefix, as they come. Raises as `read` does."""
+        ...
+
+    def stat(self, reference: Mapping[str, Any]) -> Listed:
+        """What a listing would tell of one object. Raises as `read` does."""
+        ...
+
+
+def stored(endpoint: str, buckets: Path) -> Objects:
+    """What a home's settings name: an S3 endpoint's objects, or those of the folder of buckets."""
+    return Endpoint(endpoint) if endpoint else Folders(buckets)
 
 
 def _named(reference: Mapping[str, Any]) -> tuple[str, str]:
@@ -74,22 +101,57 @@ class Folders:
         self._root = root
 
     def read(self, reference: Mapping[str, Any]) -> bytes:
+        try:
+            return _contents(self._path(reference))
+        except OSError as error:
+            if error.errno in NOT_OURS:
+                raise errors.InvalidS3Object from None
+            raise
+
+    def stat(self, reference: Mapping[str, Any]) -> Listed:
+        try:
+            found = self._path(reference).stat()
+        except OSError as error:
+            if error.errno in NOT_OURS:
+                raise errors.InvalidS3Object from None
+            raise
+        return Listed(reference["Name"], found.st_size, found.st_mtime_ns)
+
+    def _path(self, reference: Mapping[str, Any]) -> Path:
+        """Where an object is. Raises InvalidS3Object or OSError."""
         bucket, key = _named(reference)
         if any(part in {"", ".", ".."} for part in key.split("/")):
             raise errors.InvalidS3Object(MALFORMED)
         if reference.get("Version") is not None:
             raise errors.InvalidS3Object(detail="a bucket that is a folder keeps no versions")
-        try:
-            root = Path(os.path.realpath(self._root, strict=True))
-            home = Path(os.path.realpath(root / bucket, strict=True))
-            path = Path(os.path.realpath(home / key, strict=True))
-            if home.parent != root or not path.is_relative_to(home):
-                raise errors.InvalidS3Object
-            return _contents(path)
-        except OSError as error:
-            if error.errno in NOT_OURS:
-                raise errors.InvalidS3Object from None
-            raise
+        root = Path(os.path.realpath(self._root, strict=True))
+        home = Path(os.path.realpath(root / bucket, strict=True))
+        path = Path(os.path.realpath(home / key, strict=True))
+        if home.parent != root or not path.is_relative_to(home):
+            raise errors.InvalidS3Object
+        return path
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
+        """In the order of the folders. Links to folders are not followed."""
+        if not BUCKET.fullmatch(bucket):
+            raise errors.InvalidS3Object(MALFORMED)
+        home = self._root / bucket
+        if home.is_symlink() or not home.is_dir():
+            raise errors.InvalidS3Object
+        for parent, folders, names in os.walk(home):
+            within = os.path.relpath(parent, home)
+            stem = "" if within == "." else f"{within}/"
+            folders[:] = sorted(name for name in folders if _begins(f"{stem}{name}/", prefix))
+            for key in sorted(f"{stem}{name}" for name in names):
+                with contextlib.suppress(FileNotFoundError):  # gone again since
+                    if key.startswith(prefix):
+                        found = os.lstat(home / key)
+                        yield Listed(key, found.st_size, found.st_mtime_ns)
+
+
+def _begins(folder: str, prefix: str) -> bool:
+    """Whether keys in a folder may begin with a prefix."""
+    return folder.startswith(prefix) or prefix.startswith(folder)
 
 
 def _contents(path: Path) -> bytes:
@@ -124,6 +186,7 @@ class Endpoint:
             connect_timeout=CONNECT,
             read_timeout=READ,
             retries={"total_max_attempts": 2, "mode": "standard"},
+            max_pool_connections=CONNECTIONS,
             s3={"addressing_style": "path"},
             signature_version="s3v4",
         )
@@ -150,8 +213,42 @@ class Endpoint:
         except ClientError as error:
             raise _refusal(error) from error
         except BotoCoreError as error:
-            why = type(error).__name__  # a timeout, a broken connection, credentials that are missing
-            raise errors.InternalServer(detail=f"the S3 endpoint did not answer ({why})") from error
+            raise _silence(error) from error
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
+        """A thousand keys at a time; the version is made of the ETag, which changes with the content."""
+        if not BUCKET.fullmatch(bucket):
+            raise errors.InvalidS3Object(MALFORMED)
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        try:
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    if not found["Key"].endswith("/"):  # how consoles mark a folder
+                        yield Listed(found["Key"], found["Size"], _version(found["ETag"]))
+        except ClientError as error:
+            raise _refusal(error) from error
+        except BotoCoreError as error:
+            raise _silence(error) from error
+
+    def stat(self, reference: Mapping[str, Any]) -> Listed:
+        bucket, key = _named(reference)
+        try:
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            raise _refusal(error) from error
+        except BotoCoreError as error:
+            raise _silence(error) from error
+        return Listed(key, found["ContentLength"], _version(found["ETag"]))
+
+
+def _version(tag: str) -> int:
+    """An ETag, which changes with the content, as a number of 56 bits."""
+    return int.from_bytes(hashlib.sha256(tag.encode()).digest()[:7], "big")
+
+
+def _silence(error: BotoCoreError) -> errors.InternalServer:
+    """A timeout, a broken connection, credentials that are missing."""
+    return errors.InternalServer(detail=f"the S3 endpoint did not answer ({type(error).__name__})")
 
 
 def _stay(context: dict[str, Any], **_: object) -> None:

@@ -17,6 +17,8 @@ COMMANDS = {
     "detect": "photos:detect",
     "compare": "photos:compare",
     "search": "photos:search",
+    "find": "find:find",
+    "groups": "groups:groups",
     "index": "bulk:index",
     "reindex": "renewal:reindex",
     "receipt": "record:receipt",

@@ -6,13 +6,9 @@ signed all the same, are handed to it: one code path, and no way around the door
 
 from __future__ import annotations
 
-import configparser
 import io
 import json
 import os
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,22 +16,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.config import Config
 
 from countenance import settings as homes
 from countenance.aws import sigv4
-from countenance.cli import weights
-from countenance.client import carry, connect
-from countenance.errors import HomeError
+from countenance.cli import signing, weights
+from countenance.client import carry
 from countenance.service import Service
 from countenance.settings import Settings
 from countenance.types import EMPTY
 from countenance.vision import zoo
-
-ANSWERS_WITHIN = 5.0
-"""Seconds in which a server that runs says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +38,13 @@ class Notice:
 
 
 @contextmanager
-def opened(home: Path, parallel: int = 1, said: Mapping[str, str] = EMPTY) -> Iterator[Any]:
+def opened(
+    home: Path, parallel: int = 1, said: Mapping[str, str] = EMPTY, notice: Notice | None = None
+) -> Iterator[Any]:
     """A boto3 client of the home. parallel: how many threads will share it. said: headers by which its calls
-    say what they are for. Raises HomeError."""
+    say what they are for. notice: of the server to go to, if that is known. Raises HomeError."""
     settings = homes.load(home)
-    if notice := find(settings):
+    if notice := notice or find(settings):
         client = _client(settings, notice.url, parallel, verify=notice.certificate)
         carry(client, said)
         yield client
@@ -79,53 +71,11 @@ def find(settings: Settings) -> Notice | None:
         return None
     except PermissionError:
         pass  # alive, and somebody else's
-    return notice if _answers(notice) else None
-
-
-def _answers(notice: Notice) -> bool:
-    """Whether anything answers at its address. No proxy stands between a machine and itself."""
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-    if notice.certificate:
-        handlers.append(
-            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=notice.certificate))
-        )
-    try:
-        opener = urllib.request.build_opener(*handlers)
-        with opener.open(f"{notice.url}/healthz", timeout=ANSWERS_WITHIN) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+    return None if signing.unreachable(notice.url, notice.certificate) else notice
 
 
 def _client(settings: Settings, url: str, parallel: int, verify: str | None = None) -> Any:
-    """A client that knows the home's credentials file and nothing of ~/.aws or the environment's keys."""
-    file = configparser.ConfigParser()
-    try:
-        file.read_string(settings.credentials.read_text())
-        key = file["default"]
-        identity = {name: key[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
-    except (FileNotFoundError, KeyError, configparser.Error) as fault:
-        raise HomeError(
-            f"{settings.credentials} holds no key: move it away if it is there, and make one with "
-            f"`countenance keys create --save {settings.credentials}`"
-        ) from fault
-    core = botocore.session.Session()
-    core.set_config_variable("config_file", str(settings.credentials))
-    core.set_config_variable("credentials_file", str(settings.credentials))
-    core.set_config_variable("profile", "default")
-    return connect(
-        core,
-        endpoint_url=url,
-        region_name=key.get("region", settings.region),
-        verify=verify,
-        config=Config(
-            proxies={},
-            read_timeout=300,
-            max_pool_connections=max(parallel, 1),
-            retries={"mode": "standard", "total_max_attempts": 8},
-        ),
-        **identity,
-    )
+    return signing.client(settings.credentials, url, settings.region, parallel, verify)
 
 
 def _handed_over(request: AWSPreparedRequest, service: Service) -> AWSResponse:

@@ -293,14 +293,12 @@ def _named(
 ) -> list[tuple[Mapping[str, Any], str]]:
     """Each candidate with the path of its photo, or its ExternalImageId where the shell did not enrol it."""
     with Manifest.reading(manifests, collection) as manifest:
-        return [
-            (candidate, _name(candidate["Face"].get("ExternalImageId", ""), manifest))
-            for candidate in candidates
-        ]
+        return [(candidate, _name(candidate["Face"], manifest)) for candidate in candidates]
 
 
-def _name(external: str, manifest: Manifest | None) -> str:
-    path = manifest.path_of(external) if manifest and external else None
+def _name(face: Mapping[str, str], manifest: Manifest | None) -> str:
+    external = face.get("ExternalImageId", "")
+    path = manifest.path_of(external, face["ImageId"]) if manifest and external else None
     return path or external or "(unnamed)"
 
 

@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from botocore.exceptions import ClientError
 
 from countenance import settings as homes
-from countenance.cli import declaring, door, pictures, terminal
+from countenance.aws.objects import Objects, stored
+from countenance.cli import declaring, door, pictures, sources, terminal
 from countenance.cli.manifest import Manifest
-from countenance.errors import PhotoError
+from countenance.errors import AwsError, PhotoError
 
 
 @dataclass
@@ -47,37 +48,46 @@ def reindex(
     step, once every face has its new template; until then searches in it say which model they wait for.
     """
     settings = homes.load(home)
+    objects = stored(settings.s3_endpoint, settings.buckets)
     with door.opened(home, said=said) as client, Manifest.reading(settings.manifests, collection) as manifest:
         faces = _faces(client, collection)
         before = client.describe_collection(CollectionId=collection)["FaceModelVersion"]
         renewal = Renewal(model=before)
         if before != settings.embedder:
-            _renew(client, collection, faces, manifest, renewal)
+            _renew(client, objects, collection, faces, manifest, renewal)
             if forget_lost and renewal.lost:
-                _forget(client, collection, faces, manifest, renewal)
+                _forget(client, objects, collection, faces, manifest, renewal)
     _told(collection, before, settings.embedder, renewal, as_json=as_json)
 
 
-def _faces(client: Any, collection: str) -> dict[str, list[str]]:
-    """FaceIds by ExternalImageId, "" where a face has none."""
-    found: dict[str, list[str]] = defaultdict(list)
+class _Photo(NamedTuple):
+    """ExternalImageId, "" where a face has none, and ImageId: a list may give many photos one name."""
+
+    external: str
+    image_id: str
+
+
+def _faces(client: Any, collection: str) -> dict[_Photo, list[str]]:
+    """FaceIds by photo."""
+    found: dict[_Photo, list[str]] = defaultdict(list)
     for page in client.get_paginator("list_faces").paginate(CollectionId=collection):
         for face in page["Faces"]:
-            found[face.get("ExternalImageId", "")].append(face["FaceId"])
+            found[_Photo(face.get("ExternalImageId", ""), face["ImageId"])].append(face["FaceId"])
     return found
 
 
 def _renew(
     client: Any,
+    objects: Objects,
     collection: str,
-    faces: dict[str, list[str]],
+    faces: dict[_Photo, list[str]],
     manifest: Manifest | None,
     renewal: Renewal,
 ) -> None:
     with terminal.counting("Reindexing") as progress:
         task = progress.add_task("photos", total=len(faces))
-        for external, face_ids in faces.items():
-            reason = _photo(client, collection, external, manifest, renewal)
+        for photo, face_ids in faces.items():
+            reason = _again(client, objects, collection, photo, manifest, renewal)
             renewal.lost |= {
                 face_id: reason or "the photo shows this face no more"
                 for face_id in face_ids
@@ -86,25 +96,27 @@ def _renew(
             progress.update(task, advance=1)
 
 
-def _photo(
-    client: Any, collection: str, external: str, manifest: Manifest | None, renewal: Renewal
+def _again(
+    client: Any, objects: Objects, collection: str, photo: _Photo, manifest: Manifest | None, renewal: Renewal
 ) -> str | None:
     """Send one photo again; why it could not be, if so."""
-    path = manifest.path_of(external) if manifest and external else None
-    if path is None:
+    place = manifest.path_of(*photo) if manifest and photo.external else None
+    if place is None:
         return "it was not enrolled by `countenance index`, so where its photo is is not known"
     try:
         answer = client.renew_faces(
             CollectionId=collection,
-            Image={"Bytes": pictures.read(Path(path)).sent},
-            ExternalImageId=external,
+            Image={"Bytes": sources.read(place, objects).sent},
+            ExternalImageId=photo.external,
         )
     except PhotoError as fault:
         return str(fault)
+    except AwsError as fault:
+        return f"{place}: {fault.message}"
     except ClientError as refusal:
         if refusal.response["Error"]["Code"] not in pictures.REFUSALS:
             raise
-        return f"{path}: {refusal.response['Error']['Message']}"
+        return f"{place}: {refusal.response['Error']['Message']}"
     renewal.renewed.update(answer["RenewedFaces"])
     renewal.model = answer["FaceModelVersion"]
     return None
@@ -112,8 +124,9 @@ def _photo(
 
 def _forget(
     client: Any,
+    objects: Objects,
     collection: str,
-    faces: dict[str, list[str]],
+    faces: dict[_Photo, list[str]],
     manifest: Manifest | None,
     renewal: Renewal,
 ) -> None:
@@ -121,13 +134,13 @@ def _forget(
     lost = list(renewal.lost)
     for start in range(0, len(lost), 1000):
         client.delete_faces(CollectionId=collection, FaceIds=lost[start : start + 1000])
-    for external in _renewed(faces, renewal):
-        _photo(client, collection, external, manifest, renewal)
+    for photo in _renewed(faces, renewal):
+        _again(client, objects, collection, photo, manifest, renewal)
         return
 
 
-def _renewed(faces: dict[str, list[str]], renewal: Renewal) -> Iterable[str]:
-    return (external for external, ids in faces.items() if not renewal.renewed.isdisjoint(ids))
+def _renewed(faces: dict[_Photo, list[str]], renewal: Renewal) -> Iterable[_Photo]:
+    return (photo for photo, ids in faces.items() if not renewal.renewed.isdisjoint(ids))
 
 
 def _told(collection: str, before: str, wanted: str, renewal: Renewal, *, as_json: bool) -> None:

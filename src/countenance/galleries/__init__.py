@@ -20,14 +20,24 @@ import numpy as np
 from sqlalchemy.engine import Connection
 
 from countenance.database import Database
-from countenance.galleries import distinct, kernel, store, users
+from countenance.galleries import distinct, kernel, regroupings, store, users
 from countenance.galleries.history import FACES, USERS, GalleryGone, History
 from countenance.galleries.index import Changes, Index, Near, ranked
 from countenance.galleries.milvus import Milvus
 from countenance.galleries.remote import RemoteIndex
 from countenance.types import Candidate, Embedding, Gallery, Probe, UserCandidate, Vector
 
-__all__ = ["AnyIndex", "Galleries", "GalleryGone", "Milvus", "distinct", "store", "users", "verify"]
+__all__ = [
+    "AnyIndex",
+    "Galleries",
+    "GalleryGone",
+    "Milvus",
+    "distinct",
+    "regroupings",
+    "store",
+    "users",
+    "verify",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 

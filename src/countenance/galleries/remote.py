@@ -195,7 +195,7 @@ class RemoteIndex:
                 last=last,
                 sees=self._fence(at),
                 anchor=self._history.anchor(),
-                dropped=at.dropped + len(delta.gone),
+                dropped=at.dropped + len(delta.gone) if at.change else 0,
             )
         )
 

@@ -48,7 +48,7 @@ def create(connection: Connection, gallery: Gallery, user_id: str, now: dt.datet
     row = {"collection": gallery.number, "user_id": user_id, "created": now.timestamp()}
     made = connection.execute(users.insert().values(change=0, **row)).inserted_primary_key
     assert made is not None
-    _count(connection, gallery, 1)
+    count(connection, gallery, 1)
     return User(made[0], user_id, 0)
 
 
@@ -83,7 +83,7 @@ def delete(connection: Connection, gallery: Gallery, numbers: Collection[int]) -
         connection.execute(users.delete().where(users.c.number.in_(some)))
     distinct.forget(connection, gallery, [distinct.of_user(number) for number in every])
     _mark(connection, gallery, change, every)
-    _count(connection, gallery, -len(known))
+    count(connection, gallery, -len(known))
 
 
 def move(connection: Connection, gallery: Gallery, face_numbers: Sequence[int], to: User | None) -> None:
@@ -207,6 +207,12 @@ def left_of(
     return [row.vector for row in known if row.vector is not None], [row.user_id for row in known]
 
 
+def count(connection: Connection, gallery: Gallery, by: int) -> None:
+    """So many users more."""
+    update = collections.update().where(collections.c.number == gallery.number)
+    connection.execute(update.values(users=collections.c.users + by))
+
+
 def _here(gallery: Gallery) -> sa.ColumnElement[bool]:
     return (users.c.collection == gallery.number) & users.c.merged_into.is_(None)
 
@@ -232,8 +238,3 @@ def _mark(connection: Connection, gallery: Gallery, change: int, numbers: Iterab
     marks = [{"collection": gallery.number, "change": change, "user": number} for number in numbers]
     if marks:
         connection.execute(user_removals.insert(), marks)
-
-
-def _count(connection: Connection, gallery: Gallery, by: int) -> None:
-    update = collections.update().where(collections.c.number == gallery.number)
-    connection.execute(update.values(users=collections.c.users + by))

@@ -12,12 +12,17 @@ from countenance.operations import (
     Operation,
     Tools,
     always,
+    distinguishing,
     enrolment,
     erasure,
     faces,
     galleries,
+    grouping,
     record,
+    regrouping,
     searching,
+    user_search,
+    users,
 )
 from countenance.types import Action
 
@@ -44,7 +49,12 @@ SERVED: Mapping[str, Operation] = {
     **galleries.OPERATIONS,
     **enrolment.OPERATIONS,
     **searching.OPERATIONS,
+    **users.OPERATIONS,
+    **user_search.OPERATIONS,
+    **regrouping.OPERATIONS,
+    **distinguishing.OPERATIONS,
     **erasure.OPERATIONS,
+    **grouping.OPERATIONS,
     **record.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }

@@ -35,7 +35,16 @@ def indexed(
 ) -> dict[str, Any]:
     result = shell("index", collection, folder, "--home", running.home, "--json", *more)
     facts: dict[str, Any] = json.loads(result.stdout)
-    return {name: count for name, count in facts.items() if count and name not in {"seconds", "collection"}}
+    told = {
+        "seconds",
+        "collection",
+        "reasons",
+        "finished",
+        "photos_per_second",
+        "faces_per_second",
+        "seconds_left",
+    }
+    return {name: count for name, count in facts.items() if count and name not in told}
 
 
 def enrolled(running: TestServer, collection: str) -> list[str]:
@@ -46,17 +55,24 @@ def enrolled(running: TestServer, collection: str) -> list[str]:
 def test_a_folder_is_enrolled_and_what_was_left_out_is_listed(
     shell: Shell, running: TestServer, collection: str, album: Path, tmp_path: Path
 ) -> None:
-    made = shell("index", collection, album, "--home", running.home, "--skipped", tmp_path / "skipped.csv")
+    made = shell("index", collection, album, "--home", running.home, "--report", tmp_path / "report.csv")
     assert f"Made the collection {collection}" in made.stderr
     names = enrolled(running, collection)
     assert len(names) == 2
     assert all(re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,255}", name) for name in names)
     assert any(name.startswith("autumn:IMG_1.jpg:") for name in names)
-    with (tmp_path / "skipped.csv").open(newline="") as file:
-        rows = {row["path"]: row["reason"] for row in csv.DictReader(file)}
-    assert rows[str(album / "blank.png")] == "no face found"
-    assert "truncated or damaged" in rows[str(album / "cut.jpg")]
-    assert len(rows) == 2
+    with (tmp_path / "report.csv").open(newline="") as file:
+        rows = {row["photo"]: (row["fate"], row["reason"]) for row in csv.DictReader(file)}
+    assert rows.pop(str(album / "blank.png")) == ("faceless", "no face found")
+    assert rows.pop(str(album / "notes.txt")) == ("other", "not a picture")
+    fate, why = rows.pop(str(album / "cut.jpg"))
+    assert fate == "unreadable"
+    assert "truncated or damaged" in why
+    copies = {str(album / "copy [1].jpg"), str(album / "spring" / "IMG_1.jpg")}
+    assert rows.keys() < copies, "one of the two, whichever came second"
+    assert list(rows.values()) == [("copy", "a copy of a photo that was met before")]
+    assert re.search(r"1 +no face found", made.stdout)
+    assert re.search(r"3 photos were sent|2 photos were sent", made.stdout)
 
 
 def test_again_nothing_is_sent_twice_and_a_moved_photo_is_known(
@@ -70,10 +86,10 @@ def test_again_nothing_is_sent_twice_and_a_moved_photo_is_known(
     }
     (album / "winter").mkdir()
     (album / "autumn" / "IMG_1.jpg").rename(album / "winter" / "renamed.jpg")
-    again = indexed(shell, running, collection, album, "--skipped", tmp_path / "skipped.csv")
+    again = indexed(shell, running, collection, album, "--report", tmp_path / "report.csv")
     assert again == {"files": 6, "known": 3, "copy": 1, "unreadable": 1, "other": 1}
     assert len(enrolled(running, collection)) == 2
-    assert "no face found" in (tmp_path / "skipped.csv").read_text()  # still left out, and still said
+    assert "no face found" in (tmp_path / "report.csv").read_text()  # still left out, and still said
     found = shell("search", collection, album / "winter" / "renamed.jpg", "--home", running.home, "--json")
     best = json.loads(found.stdout)["FaceMatches"][0]
     assert best["photo"] == str(album / "winter" / "renamed.jpg")
@@ -183,15 +199,14 @@ def test_external_image_ids_are_what_the_api_takes(parts: list[str], digest: byt
 
 def test_a_photo_that_was_sent_but_not_answered_goes_out_under_the_same_name(tmp_path: Path) -> None:
     with Manifest.opened(tmp_path, "people", "arn 1") as manifest:
-        assert manifest.claim("d" * 64, "old:name") == "old:name"
+        assert manifest.claim("d" * 64, "", "old:name", str(tmp_path / "x"), Stamp(1, 2)) == "old:name"
     with Manifest.opened(tmp_path, "people", "arn 1") as manifest:
         assert manifest.known("d" * 64) is None
-        assert manifest.claim("d" * 64, "new:name") == "old:name"
+        assert manifest.claim("d" * 64, "", "new:name", str(tmp_path / "gone.jpg"), Stamp(1, 2)) == "old:name"
         manifest.settle("d" * 64, 2, "")
-        manifest.place(tmp_path / "gone.jpg", "d" * 64, Stamp(1, 2))
         shutil.copy(__file__, tmp_path / "here.jpg")
-        manifest.place(tmp_path / "here.jpg", "d" * 64, Stamp(1, 2))
-        manifest.place(tmp_path / "gone too.jpg", "d" * 64, Stamp(1, 2))
+        manifest.place("d" * 64, str(tmp_path / "here.jpg"), Stamp(1, 2))
+        manifest.place("d" * 64, str(tmp_path / "gone too.jpg"), Stamp(1, 2))
         assert manifest.path_of("old:name") == str(tmp_path / "here.jpg")
-        assert manifest.unchanged(tmp_path / "here.jpg", Stamp(1, 2)) is not None
-        assert manifest.unchanged(tmp_path / "here.jpg", Stamp(1, 3)) is None
+        assert manifest.unchanged(str(tmp_path / "here.jpg"), "", Stamp(1, 2)) is not None
+        assert manifest.unchanged(str(tmp_path / "here.jpg"), "", Stamp(1, 3)) is None
