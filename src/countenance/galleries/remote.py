@@ -159,7 +159,7 @@ class RemoteIndex:
         if at.collection and at.settled < at.dropped:
             self._milvus.settle(at.collection)
             with self._lock:
-                self._write(dataclasses.replace(self._at, settled=at.dropped))
+                self._at = self._write(dataclasses.replace(self._at, settled=at.dropped))
             yield f"{at.dropped - at.settled} rows dropped from the index: its files are written anew"
 
     def _whole(self) -> bool:
