@@ -1,8 +1,8 @@
 """The thread beside the server: what has to be done without anybody asking. Each duty writes its own entries.
 
 Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
-the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty that fails is logged and tried
-again at its next turn; the others go on.
+the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty
+that fails is logged and tried again at its next turn; the others go on.
 """
 
 from __future__ import annotations
@@ -61,14 +61,13 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
         with upkeep.opened(settings) as home:
             yield from home.tidy_indexes()
 
-    found = [Duty("retention", HOUR, retention)]
-    if settings.index_url:
-        found.append(Duty("indexes", MINUTE, indexes))
-    if settings.witnesses:
-        found.append(Duty("witnesses", MINUTE, witnesses))
-    if settings.publish:
-        found.append(Duty("publication", MINUTE, published))
-    return tuple(found)
+    wanted = (
+        (True, Duty("retention", HOUR, retention)),
+        (settings.index_url, Duty("indexes", MINUTE, indexes)),
+        (settings.witnesses, Duty("witnesses", MINUTE, witnesses)),
+        (settings.publish, Duty("publication", MINUTE, published)),
+    )
+    return tuple(duty for asked_for, duty in wanted if asked_for)
 
 
 class Worker:

@@ -18,6 +18,7 @@ from tests import milvus as milvus_server
 from countenance.database import Database
 from countenance.galleries import Galleries, GalleryGone, Milvus, store, users
 from countenance.galleries.index import cosines, ranked
+from countenance.schema import faces
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
@@ -89,9 +90,9 @@ def forget(database: Database, gallery: Gallery, *gone: Enrolled) -> None:
 
 
 def by_numpy(
-    faces: list[Enrolled], vectors: Vector, probe: Vector, limit: int, floor: float
+    there: list[Enrolled], vectors: Vector, probe: Vector, limit: int, floor: float
 ) -> list[tuple[str, float]]:
-    ids = [face.face_id for face in faces]
+    ids = [face.face_id for face in there]
     return [(ids[place], score) for place, score in ranked(ids, vectors, probe, limit, floor)]
 
 
@@ -105,11 +106,11 @@ def test_the_answer_is_the_float64_ranking(
 ) -> None:
     people = rng.standard_normal((400, 1, D))
     vectors = unit((people + 0.6 * rng.standard_normal((400, 10, D))).reshape(-1, D))
-    faces = enrol(database, gallery, vectors)
+    known = enrol(database, gallery, vectors)
     for number in range(40):
         probe = vectors[number * 97] if number % 2 else unit(rng.standard_normal(D))
         limit, floor = [(1, 0.5), (5, -1.0), (80, 0.3), (1000, 0.0)][number % 4]
-        expected = by_numpy(faces, vectors, probe, limit, floor)
+        expected = by_numpy(known, vectors, probe, limit, floor)
         assert told(galleries, gallery, probe, limit, floor) == expected
 
 
@@ -119,9 +120,9 @@ def test_ties_are_decided_by_face_id_however_many_there_are(
     """A thousand times the same photo: Milvus is asked for more until it gave all that tie."""
     one = unit(rng.standard_normal(D))
     vectors = np.concatenate([np.repeat(one[None], 1000, axis=0), unit(rng.standard_normal((50, D)))])
-    faces = enrol(database, gallery, vectors)
-    expected = by_numpy(faces, vectors, one, 7, -1.0)
-    assert [face_id for face_id, _ in expected] == sorted(face.face_id for face in faces[:1000])[:7]
+    known = enrol(database, gallery, vectors)
+    expected = by_numpy(known, vectors, one, 7, -1.0)
+    assert [face_id for face_id, _ in expected] == sorted(face.face_id for face in known[:1000])[:7]
     assert told(galleries, gallery, one, 7, -1.0) == expected
 
 
@@ -149,8 +150,8 @@ def test_who_comes_later_finds_what_others_built(
     database: Database, gallery: Gallery, another: Another, rng: np.random.Generator
 ) -> None:
     vectors = unit(rng.standard_normal((500, D)))
-    faces = enrol(database, gallery, vectors)
-    expected = by_numpy(faces, vectors, vectors[3], 5, -1.0)
+    known = enrol(database, gallery, vectors)
+    expected = by_numpy(known, vectors, vectors[3], 5, -1.0)
     assert told(another(), gallery, vectors[3], 5, -1.0) == expected
     assert told(another(), gallery, vectors[3], 5, -1.0) == expected
 
@@ -244,7 +245,7 @@ def test_users_are_found_by_a_vector_that_changes_comes_and_goes(
 
     def of(*places: int) -> list[float]:
         mean = users.template(vectors[list(places)])
-        return cosines(mean[None], vectors[0]).tolist()
+        return [float(each) for each in cosines(mean[None], vectors[0])]
 
     assert found(one, vectors[0]) == []
     for places in ([0], [0, 1], [0, 1, 2]):
@@ -289,9 +290,9 @@ def test_a_gallery_may_change_its_model_and_dimension(
 ) -> None:
     one, other = another(), another()
     vectors, new = unit(rng.standard_normal((3, D))), unit(rng.standard_normal((3, 2 * D)))
-    faces = enrol(database, gallery, vectors)
+    known = enrol(database, gallery, vectors)
     assert len(one.identify(gallery, Probe(Embedding(vectors[0], "m")), 5, -1.0)) == 3
-    renewed = {face.face_id: row for face, row in zip(faces, new, strict=True)}
+    renewed = {face.face_id: row for face, row in zip(known, new, strict=True)}
     _, left = database.write(lambda c: store.renew(c, gallery, "m2", renewed))
     assert left == 0
     with pytest.raises(GalleryGone):
@@ -299,7 +300,7 @@ def test_a_gallery_may_change_its_model_and_dimension(
     changed = dataclasses.replace(gallery, model="m2")
     for galleries in (one, other):
         found = galleries.identify(changed, Probe(Embedding(new[1], "m2")), 1, 0.9)
-        assert [candidate.face.face_id for candidate in found] == [faces[1].face_id]
+        assert [candidate.face.face_id for candidate in found] == [known[1].face_id]
 
 
 def test_a_backup_put_back_is_not_answered_from_what_came_after_it(
@@ -310,8 +311,7 @@ def test_a_backup_put_back_is_not_answered_from_what_came_after_it(
     vectors = unit(rng.standard_normal((3, D)))
     first, second, third = enrol(database, gallery, vectors)
     told(galleries, gallery, vectors[0], 5, -1.0)
-    table = store.faces
-    lost = table.delete().where(table.c.face_id == first.face_id)
+    lost = faces.delete().where(faces.c.face_id == first.face_id)
     assert database.write(lambda c: c.execute(lost).rowcount) == 1
     expected = by_numpy([second, third], vectors[1:], vectors[0], 5, -1.0)
     assert told(galleries, gallery, vectors[0], 5, -1.0) == expected

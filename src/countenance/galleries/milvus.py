@@ -63,15 +63,19 @@ class Milvus:
     """
 
     def __init__(self, url: str, home: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port or PORT
+        except ValueError:  # a port that is no number
+            host = None
+        if not host or parts.scheme not in _SCHEMES:
             shape = "milvus://[user:password@]host[:19530][/database], or milvus+tls://"
             raise HomeError(f"index_url must be written like {shape}")
         if find_spec("pymilvus") is None:
             raise HomeError(
                 "index_url is set, but pymilvus is not installed: pip install 'countenance[milvus]'"
             )
-        self.address = f"{parts.hostname}:{parts.port or PORT}"
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._uri = f"{_SCHEMES[parts.scheme]}://{self.address}"
         self._token = ":".join(unquote(each) for each in (parts.username, parts.password) if each)
         self._database = parts.path.strip("/")

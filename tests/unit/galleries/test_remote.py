@@ -16,6 +16,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from sqlalchemy.engine import Connection
 from tests.unit.galleries import test_index
 
 from countenance.database import Database
@@ -25,6 +26,7 @@ from countenance.galleries.history import History
 from countenance.galleries.index import Numbers
 from countenance.galleries.milvus import Dropped, Made, Milvus
 from countenance.galleries.remote import NOTE, TRIES, RemoteIndex
+from countenance.galleries.rows import advance
 from countenance.schema import entries, faces
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
@@ -155,8 +157,8 @@ def forget(database: Database, gallery: Gallery, *gone: Enrolled) -> None:
 def replace(database: Database, gallery: Gallery, face: Enrolled, by: Vector) -> None:
     """As a user's vector is replaced: the row stays."""
 
-    def write(connection: store.Connection) -> None:
-        change = store.advance(connection, gallery.number)
+    def write(connection: Connection) -> None:
+        change = advance(connection, gallery.number)
         mine = faces.c.face_id == face.face_id
         connection.execute(faces.update().where(mine).values(vector=by.tobytes(), change=change))
 
@@ -193,7 +195,7 @@ def test_who_is_erased_while_somebody_slow_puts_him_is_taken_out_again(
 ) -> None:
     """The slow one has read the vector; the other removes it, tells the index, and only then it is put."""
     slow, other = index(server, database, gallery), index(server, database, gallery)
-    first, second = enrol(database, gallery, unit(2, D))
+    [_, second] = enrol(database, gallery, unit(2, D))
     slow.follow(change(database, gallery))
     [third] = enrol(database, gallery, unit(1, D))
 
@@ -284,7 +286,7 @@ def test_a_process_that_died_in_the_middle_is_caught_up_with(
     server: StandIn, database: Database, gallery: Gallery
 ) -> None:
     dead, other = index(server, database, gallery), index(server, database, gallery)
-    first, second = enrol(database, gallery, unit(2, D))
+    [first, _] = enrol(database, gallery, unit(2, D))
 
     def dies() -> None:
         server.before["put"] = lambda: setattr(server, "down", True)
@@ -323,12 +325,15 @@ def test_what_was_dropped_is_cleared_once(server: StandIn, database: Database, g
     assert list(mine.tidy()) == []
 
 
-def test_an_index_of_another_past_is_made_anew(
-    server: StandIn, database: Database, gallery: Gallery
-) -> None:
+def test_an_index_of_another_past_is_made_anew(server: StandIn, database: Database, gallery: Gallery) -> None:
     def log(leaf: bytes) -> None:
         row = {"seq": 0, "body": b"{}", "leaf": leaf}
-        database.write(lambda c: (c.execute(entries.delete()), c.execute(entries.insert(), row)) and None)
+
+        def write(connection: Connection) -> None:
+            connection.execute(entries.delete())
+            connection.execute(entries.insert(), row)
+
+        database.write(write)
 
     log(b"one")
     enrol(database, gallery, unit(2, D))
@@ -401,7 +406,16 @@ def test_tidying_drops_what_no_gallery_stands_behind(
 
 
 @pytest.mark.parametrize(
-    "url", ["", "milvus", "http://127.0.0.1:19530", "milvus://", "milvus:///name", "milvus+tls:host"]
+    "url",
+    [
+        "",
+        "milvus",
+        "http://127.0.0.1:19530",
+        "milvus://",
+        "milvus:///name",
+        "milvus+tls:host",
+        "milvus://host:x",
+    ],
 )
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(HomeError, match="index_url must be written like milvus://"):
