@@ -40,13 +40,16 @@ def unit(count: int, dimension: int) -> Vector:
 
 
 class StandIn:
-    """What `Milvus` does, in dictionaries. before: what happens right before a word, by its name."""
+    """What `Milvus` does, in dictionaries. before: what happens right before a word, by its name.
+
+    A search shows what was written until the time it names, and what is newer only where it is `ahead`.
+    """
 
     def __init__(self) -> None:
-        self.rows: dict[str, dict[int, tuple[Vector, str]]] = {}
+        self.rows: dict[str, dict[int, tuple[Vector, str, int]]] = {}
         self.led: dict[str, str] = {}
         self.before: dict[str, Callable[[], None]] = {}
-        self.down = False
+        self.down = self.ahead = False
         self._times, self._names = itertools.count(2), itertools.count()
 
     def _word(self, word: str, collection: str | None = None) -> None:
@@ -88,9 +91,10 @@ class StandIn:
 
     def put(self, collection: str, rows: Sequence[int], vectors: Vector, note: str = "") -> int:
         self._word("put", collection)
-        held = self.rows[collection]
-        held.update({row: (each, note) for row, each in zip(rows, vectors, strict=True)})
-        return next(self._times)
+        now = next(self._times)
+        written = {row: (each, note, now) for row, each in zip(rows, vectors, strict=True)}
+        self.rows[collection].update(written)
+        return now
 
     def remove(self, collection: str, rows: Sequence[int]) -> None:
         self._word("remove", collection)
@@ -109,7 +113,7 @@ class StandIn:
         self, collection: str, probe: Vector, limit: int, sees: int
     ) -> tuple[Numbers, np.ndarray[tuple[int], np.dtype[np.float64]]]:
         self._word("near", collection)
-        held = list(self.rows[collection])
+        held = [row for row, (_, _, at) in self.rows[collection].items() if self.ahead or at <= sees]
         scores = np.array([self.rows[collection][row][0] @ probe for row in held], np.float64)
         best = np.argsort(-scores, kind="stable")[:limit]
         return np.array(held, np.int64)[best], scores[best]
@@ -171,7 +175,7 @@ def change(database: Database, gallery: Gallery) -> int:
 
 def held(server: StandIn) -> dict[int, Vector]:
     [rows] = server.rows.values()
-    return {row: each for row, (each, _) in rows.items() if row >= 0}
+    return {row: each for row, (each, *_) in rows.items() if row >= 0}
 
 
 def noted(server: StandIn) -> int:
@@ -225,7 +229,6 @@ def test_who_is_replaced_while_somebody_slow_puts_him_is_put_again(
 
     server.before["put"] = meanwhile
     slow.follow(1)
-    other.follow(change(database, gallery))
     assert agree(server, database, gallery)
 
 
@@ -362,6 +365,7 @@ def test_rows_that_came_since_take_no_place_from_those_of_then(
     server: StandIn, database: Database, gallery: Gallery
 ) -> None:
     mine, other = index(server, database, gallery), index(server, database, gallery)
+    server.ahead = True
     [probe] = unit(1, D)
     enrol(database, gallery, unit(5, D))
     mine.follow(1)
@@ -400,9 +404,29 @@ def test_tidying_drops_what_no_gallery_stands_behind(
     [name] = server.rows
     for strange in ("99_faces_m", f"{gallery.number}_faces_m"):
         server.rows[f"{strange}_x"] = {}
-    assert len(list(galleries.tidy())) == 2
+    done = list(galleries.tidy())
+    assert ["dropped with the collection it was of" in each for each in done] == [True, False]
+    assert "another is in its place" in done[1]
     assert list(server.rows) == [name]
     assert list(Galleries(database).tidy()) == []
+
+
+def test_a_process_that_never_searched_takes_the_erased_out_of_the_index_of_others(
+    server: StandIn, database: Database, gallery: Gallery
+) -> None:
+    first, _ = enrol(database, gallery, unit(2, D))
+    Galleries(database, cast("Milvus", server)).identify(
+        gallery, Probe(Embedding(unit(1, D)[0], "m")), 1, -1.0
+    )
+    assert len(held(server)) == 2
+    forget(database, gallery, first)
+    another = Galleries(database, cast("Milvus", server))
+    another.refresh(gallery)
+    assert agree(server, database, gallery)
+    another.lose(gallery)
+    assert server.rows == {}
+    another.refresh(gallery)
+    assert server.rows == {}  # what nobody searches is not made
 
 
 @pytest.mark.parametrize(
