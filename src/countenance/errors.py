@@ -13,6 +13,7 @@
     │   ├── IdempotentParameterMismatch         IdempotentParameterMismatchException 400
     │   ├── ServiceQuotaExceeded                ServiceQuotaExceededException    400
     │   ├── InvalidPaginationToken              InvalidPaginationTokenException  400
+    │   ├── ProvisionedThroughputExceeded       ProvisionedThroughputExceededException 400
     │   ├── Throttling                          ThrottlingException              400
     │   ├── InternalServer                      InternalServerError              500
     │   └── FrontEnd                            what AWS's front end says before the service sees a call
@@ -108,6 +109,11 @@ class ServiceQuotaExceeded(AwsError):
 class InvalidPaginationToken(AwsError):
     code, status = "InvalidPaginationTokenException", 400
     sentence = "Invalid Pagination Token"
+
+
+class ProvisionedThroughputExceeded(AwsError):
+    code, status = "ProvisionedThroughputExceededException", 400
+    sentence = "Provisioned Rate exceeded"
 
 
 class Throttling(AwsError):

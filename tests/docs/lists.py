@@ -113,6 +113,7 @@ NOTES: Mapping[str, str] = {
     "DescribeCollection": "",
     "ListCollections": "In the order they were made.",
     "DeleteCollection": "Erases every template in it.",
+    "MeasureCollection": "Only where labels say who is not whom ([numbers-search.md](numbers-search.md)).",
     "GroupFaces": "Exact pairs, then Chinese whispers ([groups.md](groups.md)). At most 50,000 faces.",
     "IndexFaces": "Largest first. The same photo and `ExternalImageId` again adds nothing and answers with "
     "the faces that are there.",

@@ -140,3 +140,22 @@ def test_the_police_are_refused_and_it_says_so(police: House, tmp_path: Path) ->
     assert refused.error is not None
     assert refused.error.code == "AccessDeniedException"
     assert police.vision.asked == 0
+
+
+def test_who_is_said_not_to_be_one_person_is_not_in_one_group(archive: House) -> None:
+    """Two faces of three; then the user that one of them and the third are."""
+    [three, *_] = archive.call("GroupFaces", CollectionId="archive").result()["Groups"]
+    one, other, third = (member["Face"]["FaceId"] for member in three["Members"])
+    said: dict[str, Any] = {"CollectionId": "archive"}
+    archive.call("CreateDistinction", One={"FaceId": one}, Other={"FaceId": other}, **said).result()
+    assert not any({one, other} <= group for group in together(archive))
+    archive.call("CreateUser", UserId="red", **said).result()
+    archive.call("AssociateFaces", UserId="red", FaceIds=[one, third], **said).result()
+    assert {one, third} in together(archive)
+    archive.call("DeleteDistinction", One={"FaceId": one}, Other={"FaceId": other}, **said).result()
+    assert {one, other, third} in together(archive)
+
+
+def together(house: House) -> list[set[str]]:
+    answer = house.call("GroupFaces", CollectionId="archive").result()
+    return [{member["Face"]["FaceId"] for member in group["Members"]} for group in answer["Groups"]]

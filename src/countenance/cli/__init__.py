@@ -32,6 +32,7 @@ COMMANDS = {
     "policy": "policy:policy",
     "models": "weights:models",
     "plan": "plan:plan",
+    "measure": "measure:measure",
     "bench": "bench:bench",
     "backup": "snapshot:backup",
     "restore": "snapshot:restore",

@@ -21,6 +21,9 @@ from countenance.cli.paper import Picture
 from countenance.cli.pixels import Pixels, cut
 from countenance.errors import PhotoError
 
+MOST_FACES = 100
+"""Of a user, and of a call that associates them (Rekognition's model)."""
+
 PARALLEL = min(8, (os.cpu_count() or 1) + 1)
 """Photos under way at once."""
 
@@ -48,6 +51,12 @@ PARALLEL = min(8, (os.cpu_count() or 1) + 1)
 @click.option(
     "--subjects", metavar="WORD", help="Whom the FOLDER shows: a population such as children. Else adults."
 )
+@click.option(
+    "--as-users",
+    "prefix",
+    metavar="PREFIX",
+    help="Make a user of each group, PREFIX-1 and on. Look at the sheet first: whoever is wrong goes along.",
+)
 @declaring.options
 def groups(
     *,
@@ -60,6 +69,7 @@ def groups(
     threshold: float,
     once: bool,
     subjects: str | None,
+    prefix: str | None,
     said: Mapping[str, str],
 ) -> None:
     """Sort the faces in FOLDER, or in a collection, into groups that may be of one person each.
@@ -71,6 +81,8 @@ def groups(
         raise click.UsageError("Name either a FOLDER or a --collection.")
     if subjects and folder is None:
         raise click.UsageError("--subjects is for a FOLDER: a collection has the tag countenance:subjects.")
+    if prefix and folder is not None:
+        raise click.UsageError("--as-users is for a --collection: of a FOLDER nothing stays enrolled.")
     settings = homes.load(home)
     asked = {"FaceMatchThreshold": threshold, "OncePerImage": once}
     with door.opened(home, PARALLEL, said) as client:
@@ -78,6 +90,8 @@ def groups(
             answer = client.group_faces(CollectionId=collection, **asked)
             pixels = Pixels(settings.manifests, stored(settings.s3_endpoint, settings.buckets), places)
             found = Found(str(collection), answer, threshold, _Enrolled(str(collection), pixels))
+            if prefix:
+                _associate(client, str(collection), prefix, found)
         else:
             album = _Album(folder)
             answer = album.grouped(client, subjects, asked)
@@ -85,6 +99,23 @@ def groups(
     if targets:
         sheet.save(found.blocks(home), found.title, targets)
     terminal.print_json(found.facts()) if as_json else found.show()
+
+
+def _associate(client: Any, collection: str, prefix: str, found: Found) -> None:
+    """A user of each group, with at most as many faces as a user may have, the most typical."""
+    for number, group in enumerate(found.groups, 1):
+        user = f"{prefix}-{number}"
+        faces = [member["Face"]["FaceId"] for member in group]
+        client.create_user(CollectionId=collection, UserId=user)
+        answer = client.associate_faces(
+            CollectionId=collection, UserId=user, FaceIds=faces[:MOST_FACES], UserMatchThreshold=0
+        )
+        left = len(faces) - len(answer["AssociatedFaces"])
+        reasons = {word for each in answer["UnsuccessfulFaceAssociations"] for word in each["Reasons"]}
+        reasons |= {"EXCEEDS_MAX_FACES"} if len(faces) > MOST_FACES else set()
+        click.echo(f"{user}: {len(faces) - left} faces", nl=not left, err=True)
+        if left:
+            click.echo(f", {left} left as they are ({', '.join(sorted(reasons))})", err=True)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from countenance.operations import (
     faces,
     galleries,
     grouping,
+    measuring,
     record,
     regrouping,
     searching,
@@ -55,6 +56,7 @@ SERVED: Mapping[str, Operation] = {
     **distinguishing.OPERATIONS,
     **erasure.OPERATIONS,
     **grouping.OPERATIONS,
+    **measuring.OPERATIONS,
     **record.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }

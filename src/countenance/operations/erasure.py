@@ -63,7 +63,7 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
         answer: list[Mapping[str, str]] = []
         removed: list[Value] = []
         for gallery, user in person.users:
-            traces.append(Traces(*users.left_of(connection, gallery, [user])))
+            traces.append(Traces(texts=users.names(connection, gallery, [user])))
             users.delete(connection, gallery, [user])
         for gallery, face_ids in person.faces:
             gone = store.forget(connection, gallery, face_ids)

@@ -28,6 +28,9 @@ SUBJECTS = f"{TAG}subjects"
 ONCE = f"{TAG}once-per-photo"
 """The tag that says, by "true", that nobody appears twice in a photo: a user takes one face of each."""
 
+PEOPLE = f"{TAG}external-image-id"
+"""The tag that says, by "one-person", that each ExternalImageId is one person and no two are the same."""
+
 MOST_TAGS = 200
 _ARN = re.compile(r"arn:[^:]+:rekognition:[^:]*:(?P<account>\d{12}):collection/(?P<id>[a-zA-Z0-9_.\-]+)")
 
@@ -148,6 +151,7 @@ def _check_tags(tools: Tools, tagged: Mapping[str, str]) -> None:
     known = {name: sorted(tag.words) for name, tag in TAGS.items()} | {
         SUBJECTS: tools.vision.populations,
         ONCE: ("false", "true"),
+        PEOPLE: ("one-person", "unstated"),
     }
     for name, value in tagged.items():
         if name.startswith(TAG) and name not in {*known, ENDED}:

@@ -40,7 +40,11 @@ def search_users(call: Call, tools: Tools) -> Done:
             searched = {"SearchedFace": {"FaceId": request["FaceId"]}}
         else:
             user = named(connection, gallery, request["UserId"])
-            vector, itself, end = users.vector(connection, user), user.number, distinct.of_user(user.number)
+            vector, itself, end = (
+                users.vector(connection, gallery, user),
+                user.number,
+                distinct.of_user(user.number),
+            )
             searched = {"SearchedUser": {"UserId": user.user_id}}
         barred = distinct.barred(connection, gallery, end)
     if vector is None and "FaceId" in request:

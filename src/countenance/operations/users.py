@@ -72,7 +72,7 @@ def list_users(call: Call, tools: Tools) -> Done:
 
 
 def delete_user(call: Call, tools: Tools) -> Commit:
-    """The user and the vector are gone without a trace; the faces stay, as nobody's."""
+    """The user is gone, the name without a trace; the faces stay, as nobody's."""
     gallery = present(call)
 
     def write(connection: Connection) -> Done:
@@ -82,10 +82,10 @@ def delete_user(call: Call, tools: Tools) -> Commit:
         user = named(connection, current, call.request["UserId"])
         faces = users.faces_of(connection, current, [user.number]).get(user.number, {})
         subjects = store.subjects(connection, current, list(faces))
-        vectors, names = users.left_of(connection, current, [user.number])
+        names = users.names(connection, current, [user.number])
         users.delete(connection, current, [user.number])
         tokens.keep(connection, call, tools.keys, [])
-        return Done({}, Told(subjects=subjects), traces=Traces(vectors, names))
+        return Done({}, Told(subjects=subjects), traces=Traces(texts=names))
 
     return Commit(write, erases=True, after=lambda: tools.galleries.refresh(gallery))
 
@@ -104,7 +104,7 @@ MOVED, KEPT = "", "-"
 
 
 def associate_faces(call: Call, tools: Tools) -> Commit:
-    """Faces become a user's where they are alike enough and nobody else's; the user's vector is made anew."""
+    """Faces become a user's where they are alike enough and nobody else's."""
     same_model(present(call), tools)
 
     def write(connection: Connection) -> Done:
@@ -129,17 +129,16 @@ def associate_faces(call: Call, tools: Tools) -> Commit:
 
 
 def disassociate_faces(call: Call, tools: Tools) -> Commit:
-    """Faces are nobody's again; the user's vector is made anew of those that are left."""
+    """Faces are nobody's again."""
     gallery = present(call)
 
     def write(connection: Connection) -> Done:
         current = still(connection, call)
         user = named(connection, current, call.request["UserId"])
         asked = _Asked.of(connection, current, call)
-        ends, vectors = _before(connection, call, tools), list[bytes]()
+        ends = _before(connection, call, tools)
         if ends is None:
             ends = [_leaving(asked.known.get(face_id), user) for face_id in asked.face_ids]
-            vectors, _ = users.left_of(connection, current, [user.number])
             users.move(connection, current, asked.rows(ends), None)
             tokens.keep(connection, call, tools.keys, [[end.reason, end.confidence] for end in ends])
         moved = asked.moved(ends)
@@ -149,9 +148,9 @@ def disassociate_faces(call: Call, tools: Tools) -> Commit:
             "UserStatus": render.user(named(connection, current, user.user_id))["UserStatus"],
         }
         told = Told(subjects=asked.subjects(ends), further={"disassociated": len(moved)})
-        return Done(answer, told, traces=Traces(vectors))
+        return Done(answer, told)
 
-    return Commit(write, erases=True, after=lambda: tools.galleries.refresh(gallery))
+    return Commit(write, after=lambda: tools.galleries.refresh(gallery))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +255,7 @@ def _similarities(
     connection: Connection, tools: Tools, gallery: Gallery, user: User, asked: _Asked
 ) -> dict[str, float]:
     """Of the faces that are there, how like the user's vector, percent; nothing while there is no vector."""
-    vector = users.vector(connection, user)
+    vector = users.vector(connection, gallery, user)
     if vector is None or not asked.known:
         return {}
     rows = sorted(number for number, _ in asked.known.values())

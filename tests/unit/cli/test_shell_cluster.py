@@ -20,8 +20,9 @@ from distributed import Client, LocalCluster
 from PIL import Image as Pillow
 from PIL import ImageEnhance
 
-from countenance.cli import batch
+from countenance.cli import batch, sources
 from countenance.cli import cluster as dask
+from countenance.cli.enrolling import Order, Work
 from countenance.cli.pictures import Photo
 from countenance.errors import HomeError
 from countenance.testing import TestServer
@@ -162,11 +163,40 @@ def test_a_kill_neither_loses_nor_doubles(
     assert len(enrolled) == len(set(enrolled)) == 60
 
 
-def test_a_refusal_that_all_would_meet_ends_the_run(
-    shell: Shell, running: TestServer, cluster: LocalCluster, collection: str, album: Path
-) -> None:
-    wrong = shell(*command(running, cluster, collection, album), "--purpose", "no-such-purpose", code=1)
-    assert "no-such-purpose" in wrong.output
+def test_a_refusal_that_all_would_meet_ends_a_batch_and_is_told(running: TestServer, many: Path) -> None:
+    work = Work(f"none-{uuid.uuid4()}", {}, {}, 1)
+    terms = batch.Terms(
+        work, (running.url,), str(running.settings.credentials), "us-east-1", None, "", str(many)
+    )
+    seen = batch.read(terms, list(sources.Folder(many))[:3])
+    orders = [Order(each.item, each.digest, f"x:{each.digest}") for each in seen]
+    end = batch.sent(terms, orders, 5)
+    assert end.error is not None
+    assert end.error["Code"] == "ResourceNotFoundException"
+    assert not end.replies
+
+
+def test_a_server_that_is_gone_is_passed_over(running: TestServer, many: Path) -> None:
+    collection = f"two-{uuid.uuid4()}"
+    running.client().create_collection(CollectionId=collection)
+    terms = batch.Terms(
+        work=Work(collection, {}, {}, 1),
+        servers=("http://127.0.0.1:9", running.url),
+        credentials=str(running.settings.credentials),
+        region="us-east-1",
+        verify=None,
+        endpoint="",
+        buckets="",
+    )
+    orders = [
+        Order(each.item, each.digest, f"x:{each.digest}")
+        for each in batch.read(terms, list(sources.Folder(many))[:2])
+    ]
+    batch.forget()  # so that they are read once more
+    end = batch.sent(terms, orders, 0)
+    assert end.error is None
+    assert [reply.faces for reply in end.replies] == [1, 1]
+    assert len(names(running, collection)) == 2
 
 
 def test_what_is_missing_is_named(
@@ -183,7 +213,7 @@ def test_what_is_missing_is_named(
 def test_a_worker_says_why_it_cannot(
     running: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = batch.Work("people", {}, {}, 2)
+    work = Work("people", {}, {}, 2)
     terms = batch.Terms(work, (running.url,), str(tmp_path / "none"), "us-east-1", None, "", str(tmp_path))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.delenv(name, raising=False)

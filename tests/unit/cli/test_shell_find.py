@@ -167,6 +167,13 @@ def test_groups_of_a_collection(
     again = re.search(r"countenance (review [^\n<]+)", page.read_text("utf-8"))
     assert again
     shell(*again[1].replace("undecided", "wrong").replace("NAME", "Weber").split())
+    made = shell(*words, "--as-users", "person").stderr
+    assert "person-1: 3 faces\n" in made
+    users = running.client().list_users(CollectionId=name)["Users"]
+    assert [each["UserId"] for each in users] == ["person-1"]
+    faces = running.client().list_faces(CollectionId=name, UserId="person-1")["Faces"]
+    assert len(faces) == 3
+    assert "already exists" in shell(*words, "--as-users", "person", code=1).output
 
 
 def test_groups_of_a_folder_leave_nothing_behind(

@@ -105,3 +105,10 @@ def test_whatever_comes_is_divided_and_comes_out_the_same_again(
             products = vectors[list(group.places)] @ vectors[list(group.places)].T
             np.fill_diagonal(products, -1)
             assert (products.max(axis=1) >= least - 1e-4).sum() >= 2
+
+
+def test_faces_that_somebody_told_apart_stay_apart() -> None:
+    vectors = people(1, 5, 0.3)
+    found = groups.groups(vectors, apart(vectors), 0.5, once=True, apart=[(0, 3), (3, 4)])
+    assert not any({0, 3} <= set(group.places) or {3, 4} <= set(group.places) for group in found)
+    assert sets(groups.groups(vectors, apart(vectors), 0.5, once=True)) == {frozenset(range(5))}
