@@ -42,7 +42,7 @@ test: setup
 
 test-milvus: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[milvus]'
-	$(BIN)/python -m tests.milvus $(BIN)/python -m pytest tests/contract/test_index.py tests/door/test_milvus.py
+	$(BIN)/python -m tests.milvus $(BIN)/python -m pytest tests/contract/test_indexes.py tests/door/test_milvus.py
 
 check: setup lint types arch test
 

@@ -7,18 +7,17 @@ reads asks `since` again until nothing has.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from countenance import schema as tables
 from countenance.database import Database
-from countenance.galleries import store
-from countenance.galleries.rows import chunks, matrix
-from countenance.schema import entries, faces, removals, user_removals, users
+from countenance.galleries import store, users
 from countenance.types import Vector
 
 Numbers = npt.NDArray[np.int64]
@@ -30,16 +29,28 @@ class GalleryGone(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Whose vectors an index holds. removed: the column that names who has none any more."""
+    """Whose vectors an index holds. removed: the column of `marks` that names who has none any more. having:
+    the column of `faces` that names who has one. templates: (rows, vectors) of those of some rows that do."""
 
     name: str
     table: sa.Table
     marks: sa.Table
     removed: sa.Column[int]
+    having: sa.Column[int]
+    templates: Callable[[Connection, Sequence[int]], tuple[list[int], Vector]]
 
 
-FACES = Rows("faces", faces, removals, removals.c.face)
-USERS = Rows("users", users, user_removals, user_removals.c.user)
+FACES = Rows(
+    "faces", tables.faces, tables.removals, tables.removals.c.face, tables.faces.c.number, store.templates
+)
+USERS = Rows(
+    "users",
+    tables.users,
+    tables.user_removals,
+    tables.user_removals.c.user,
+    tables.faces.c.member,
+    users.templates,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +73,27 @@ class History:
 
     def since(self, change: int) -> Delta:
         """Whose vectors came or were replaced, and who lost theirs, since a change. Raises GalleryGone."""
-        newer = sa.select(self.of.table.c.number).where(self._here, self.of.table.c.change > change)
-        marks = self.of.marks.c
+        table, marks = self.of.table.c, self.of.marks.c
+        newer = sa.select(table.number).where(table.collection == self.number, table.change > change)
         gone = sa.select(self.of.removed).where(marks.collection == self.number, marks.change > change)
         with self.database.reading() as connection:
             now = self._now(connection)
-            return Delta(
-                now,
-                np.array(connection.execute(newer).scalars().all(), np.int64),
-                np.array(connection.execute(gone).scalars().all(), np.int64),
-            )
+            rows = np.array(connection.execute(newer).scalars().all(), np.int64)
+            lost = np.array(connection.execute(gone).scalars().all(), np.int64)
+        return Delta(now, np.setdiff1d(rows, lost), lost)
 
     def vectors(self, numbers: Numbers) -> tuple[Numbers, Vector]:
         """Rows and vectors, ascending, of those that have one now."""
-        table = self.of.table.c
-        query = sa.select(table.number, table.vector).order_by(table.number)
-        found: list[Any] = []
         with self.database.reading() as connection:
-            for some in chunks(np.sort(numbers).tolist()):
-                here = table.number.in_(some) & table.vector.is_not(None)
-                found += connection.execute(query.where(here)).all()
-        return np.array([row.number for row in found], np.int64), matrix([row.vector for row in found])
+            rows, vectors = self.of.templates(connection, numbers.tolist())
+        return np.array(rows, np.int64), vectors
 
     def count(self) -> tuple[int, int]:
         """(change, vectors) as they are now. Raises GalleryGone."""
-        query = sa.select(sa.func.count()).select_from(self.of.table).where(self._here)
+        having = sa.func.count(self.of.having.distinct())
+        query = sa.select(having).where(tables.faces.c.collection == self.number)
         with self.database.reading() as connection:
             return self._now(connection), int(connection.execute(query).scalar_one())
-
-    @property
-    def _here(self) -> sa.ColumnElement[bool]:
-        return (self.of.table.c.collection == self.number) & self.of.table.c.vector.is_not(None)
 
     def _now(self, connection: Connection) -> int:
         state = store.state(connection, self.number)
@@ -102,7 +103,11 @@ class History:
 
     def anchor(self) -> str:
         """The newest entry of the ledger and its hash, by which this database's past is known again."""
-        newest = sa.select(entries.c.seq, entries.c.leaf).order_by(entries.c.seq.desc()).limit(1)
+        newest = (
+            sa.select(tables.entries.c.seq, tables.entries.c.leaf)
+            .order_by(tables.entries.c.seq.desc())
+            .limit(1)
+        )
         with self.database.reading() as connection:
             row = connection.execute(newest).first()
         return "" if row is None else f"{row.seq}:{row.leaf.hex()}"
@@ -113,7 +118,7 @@ class History:
         if not anchor:
             return True
         seq, leaf = anchor.split(":")
-        query = sa.select(entries.c.leaf).where(entries.c.seq == int(seq))
+        query = sa.select(tables.entries.c.leaf).where(tables.entries.c.seq == int(seq))
         with self.database.reading() as connection:
             found = connection.execute(query).scalar()
         return found is not None and found.hex() == leaf

@@ -337,6 +337,15 @@ def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tupl
     return [row.face_id for row in found], matrix([row.vector for row in found])
 
 
+def templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
+    """(rows, vectors) of those rows that are there, ascending."""
+    found: list[Any] = []
+    query = sa.select(faces.c.number, faces.c.vector).order_by(faces.c.number)
+    for some in chunks(sorted(numbers)):
+        found += connection.execute(query.where(faces.c.number.in_(some))).all()
+    return [row.number for row in found], matrix([row.vector for row in found])
+
+
 def changed_since(
     connection: Connection, number: int, change: int
 ) -> tuple[Iterator[tuple[list[int], Vector]], list[int]]:

@@ -144,7 +144,7 @@ def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tupl
     for some in chunks(numbers):
         of_then = users.c.number.in_(some) & (users.c.change <= change)
         found.update((number, name) for number, name in connection.execute(query.where(of_then)))
-    rows, made = _templates(connection, list(found))
+    rows, made = templates(connection, list(found))
     return [found[row] for row in rows], made
 
 
@@ -158,7 +158,7 @@ def changed_since(
         user_removals.c.collection == number, user_removals.c.change > change
     )
     dropped = list(connection.execute(gone).scalars())
-    pieces = (_templates(connection, rows[start : start + PIECE]) for start in range(0, len(rows), PIECE))
+    pieces = (templates(connection, rows[start : start + PIECE]) for start in range(0, len(rows), PIECE))
     return (piece for piece in pieces if piece[0]), dropped
 
 
@@ -178,7 +178,7 @@ def count(connection: Connection, gallery: Gallery, by: int) -> None:
     connection.execute(update.values(users=collections.c.users + by))
 
 
-def _templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
+def templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
     """(rows, vectors) of those users who have a face. The same faces, the same bytes: they go in order."""
     rows: list[int] = []
     made: list[bytes] = []
