@@ -12,6 +12,7 @@ Several processes write to it at once, and none waits for another:
 - A note says "everything up to this change is here". It is written after what it speaks of, by whoever did
   that, and not over one that says more. Should two cross, the lesser one costs work: changes are put again.
 - An index is made anew as a new collection, never by emptying one. Who wrote to the old one finds it gone.
+- What a process left that died in the middle, or a message of one that came late, is found by counting.
 """
 
 from __future__ import annotations
@@ -94,17 +95,18 @@ class RemoteIndex:
                 if change <= self._at.change:
                     return
                 try:
-                    self._at = self._followed(change)
+                    self._at = self._followed(self._at, change)
                 except Dropped:
                     self._at = NOWHERE
-        if change > self._at.change:
-            raise IndexFault("the index in Milvus is dropped by somebody again and again")
+                else:
+                    return
+        raise IndexFault("the index in Milvus is dropped by somebody again and again")
 
     def near(self, probe: Vector, limit: int, floor: float) -> Near:
         """Every row that float64 could place among the `limit` best with a cosine of at least `floor`.
 
-        probe: float32 (D,), of unit length. Raises ValueError where it is not, or of another dimension, and
-        where more are equally near than Milvus gives; IndexFault.
+        probe: float32 (D,), of unit length. Raises ValueError where it is not, or of another dimension;
+        IndexFault, also where more are equally near than Milvus gives.
         """
         sound(probe[None])
         at = self._at
@@ -126,7 +128,7 @@ class RemoteIndex:
                 if all_of_them or float(worst[0]) < bar:
                     return Near(np.sort(rows[scores >= bar]), at.change)
                 if asked == MOST:
-                    raise ValueError(f"more than {MOST} templates are equally near: Milvus gives no more")
+                    raise IndexFault(f"more than {MOST} templates are equally near: Milvus gives no more")
                 asked = min(2 * asked, MOST)
         except Dropped:
             self._at = NOWHERE
@@ -172,10 +174,10 @@ class RemoteIndex:
         except Dropped:
             return False
 
-    def _followed(self, change: int) -> Standing:
+    def _followed(self, known: Standing, change: int) -> Standing:
         """What stands in Milvus, brought to the change at least; NOWHERE but for the change where nobody is
         enrolled and there is nothing to hold. Raises Dropped."""
-        at = self._found()
+        at = self._found(known)
         if at.change >= change:
             return at
         delta = self._history.since(at.change)
@@ -184,8 +186,8 @@ class RemoteIndex:
             if at.change >= change:
                 return at
             delta = self._history.since(at.change)
-        if not at.collection:
-            return dataclasses.replace(NOWHERE, change=delta.change)
+        if not at.collection or not len(delta.rows) + len(delta.gone):
+            return dataclasses.replace(at, change=delta.change)
         self._apply(at.collection, delta)
         last = int(delta.rows.max(initial=at.last))
         return self._write(
@@ -194,27 +196,26 @@ class RemoteIndex:
                 change=delta.change,
                 last=last,
                 sees=self._fence(at),
-                anchor=self._history.anchor(),
                 dropped=at.dropped + len(delta.gone) if at.change else 0,
             )
         )
 
-    def _found(self) -> Standing:
+    def _found(self, known: Standing) -> Standing:
         """What stands in Milvus by its own note. What is of another past of the database is dropped."""
-        new = not self._at.collection
-        name = self._milvus.resolve(self._alias) if new else self._at.collection
+        new = not known.collection
+        name = self._milvus.resolve(self._alias) if new else known.collection
         if name is None:
             return NOWHERE
         note = self._milvus.note(name, NOTE, newest=new)
         if not new and note is None:
-            return self._at  # it was written, and is not visible yet
-        dimension = self._milvus.look(name).dimension if new else self._at.dimension
+            return known  # it was written, and is not visible yet
+        dimension = self._milvus.look(name).dimension if new else known.dimension
         at = Standing(name, dimension) if note is None else _read(name, note)
         if at is None or at.dimension != dimension or not self._history.holds(at.anchor):
             LOG.warning("the index of gallery %s is of another past of the database", self._history.number)
             self._milvus.unlead(self._alias)
             return NOWHERE
-        return at if new else max(at, self._at, key=lambda each: each.change)
+        return at if new else max(at, known, key=lambda each: each.change)
 
     def _fits(self, at: Standing, rows: Numbers) -> bool:
         _, [*vectors] = self._history.vectors(rows[:1])
@@ -226,8 +227,7 @@ class RemoteIndex:
         if not vectors:
             raise Dropped("who was enrolled is gone again")
         self._milvus.begin(self._alias, len(vectors[0]), at.collection or None)
-        self._at = NOWHERE
-        return self._found()
+        return self._found(NOWHERE)
 
     def _apply(self, collection: str, delta: Delta) -> None:
         """Drop and put what changed; then what happened meanwhile to these rows, until nothing did."""
@@ -255,6 +255,7 @@ class RemoteIndex:
         other = None if note is None else _read(at.collection, note)
         if other is not None and other.change > at.change:
             return other
+        at = dataclasses.replace(at, anchor=self._history.anchor())  # one of later would do, none of earlier
         told = {name: value for name, value in dataclasses.asdict(at).items() if name != "collection"}
         nothing = np.zeros((1, at.dimension), np.float32)
         self._milvus.put(at.collection, [NOTE], nothing, json.dumps(told))

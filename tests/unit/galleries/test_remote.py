@@ -21,7 +21,7 @@ from tests.unit.galleries import test_index
 
 from countenance.database import Database
 from countenance.errors import HomeError, IndexFault
-from countenance.galleries import Galleries, store
+from countenance.galleries import Galleries, remote, store
 from countenance.galleries.history import History
 from countenance.galleries.index import Numbers
 from countenance.galleries.milvus import Dropped, Made, Milvus
@@ -348,6 +348,32 @@ def test_an_index_of_another_past_is_made_anew(server: StandIn, database: Databa
     index(server, database, gallery).follow(1)
     assert list(server.rows) != [name]
     assert agree(server, database, gallery)
+
+
+def test_a_change_of_others_is_not_written_down(
+    server: StandIn, database: Database, gallery: Gallery
+) -> None:
+    """Users have an index of their own, and most changes are of faces: nothing is written, nobody waits."""
+    enrol(database, gallery, unit(2, D))
+    mine = index(server, database, gallery)
+    mine.follow(1)
+    database.write(lambda connection: advance(connection, gallery.number))
+    server.before["put"] = lambda: pytest.fail("something was written")
+    mine.follow(2)
+    assert (mine.change, noted(server)) == (2, 1)
+
+
+def test_too_many_that_are_equally_near_are_told_of(
+    server: StandIn, database: Database, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "MOST", 30)
+    [one] = unit(1, D)
+    enrol(database, gallery, np.repeat(one[None], 40, axis=0))
+    mine = index(server, database, gallery)
+    mine.follow(1)
+    with pytest.raises(IndexFault, match="more than 30 templates are equally near"):
+        mine.near(one, 5, -1.0)
+    assert len(mine.near(unit(1, D)[0], 5, 0.999).rows) == 0
 
 
 def test_a_note_of_another_version_is_not_believed(
