@@ -302,7 +302,7 @@ class Gate:
                 outcome = self._conclude(connection, decision.seq, Result.ANSWERED, told=done.told)
                 return Ended(encoded, done, _receipt(decision, outcome))
 
-            ended = self.database.write(write)
+            ended = self.database.write(write, late=isinstance(work, Commit))
             return self._follow(work, ended) if isinstance(work, Commit) else ended
         except AwsError:
             raise
@@ -359,6 +359,7 @@ class Gate:
 
         Raises StorageError where the decision awaits none.
         """
+        self.database.take_turn(connection)
         entry = outcome_entry(now=self.clock(), decision=decision, result=result, error=error, told=told)
         written = self.ledger.append(connection, entry)
         if _CLOSE.count(connection, closing=decision, at=written.seq) != 1:

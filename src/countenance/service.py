@@ -16,7 +16,7 @@ from countenance.galleries import Galleries
 from countenance.gate import Answer, Gate
 from countenance.keys import Keys
 from countenance.ledger import Vault
-from countenance.ledger.presence import Presence
+from countenance.ledger.presence import attend
 from countenance.office import database_of, ledger_of, milvus_of, note_packs, note_settings, secret_of
 from countenance.operations import SIMILARITY, Tools
 from countenance.policy import Policy
@@ -48,7 +48,7 @@ class Service:
             undo.callback(self._database.close)
             self._database.keep(ledger)
             self._warn_of_unusable_keys()
-            self._presence = Presence(settings.processes)
+            self._presence = attend(self._database, settings.processes)
             undo.callback(self._presence.leave)
             tools = Tools(
                 vision=vision

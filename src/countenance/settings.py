@@ -18,7 +18,8 @@ FILE = "settings.toml"
 class Settings:
     """A home and how it is run. Every field but `home` is a line an operator may write in settings.toml.
 
-    database: an SQLAlchemy URL; empty means the SQLite file in the home.
+    database: a PostgreSQL URL, postgresql://USER@HOST/NAME, which several servers may share
+    (docs/postgresql.md); empty means the SQLite file in the home.
     index_url: a Milvus that keeps the search indexes, `milvus://[user:password@]host[:port][/database]`, by
     TLS with `milvus+tls`; empty means that each process keeps them in memory.
     packs: the policy packs in force: those that ship by name, others by the whole path of their folder.

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from countenance.database import Database, Traces, together
 from countenance.declared import ended
 from countenance.errors import StorageError
-from countenance.galleries import Galleries, store
+from countenance.galleries import Galleries, rows, store
 from countenance.keys import Keys, Organisation
 from countenance.ledger import Ledger, Vault, erasure, expire_entry, subject_tag
 from countenance.ledger.erasure import Private
@@ -68,12 +68,14 @@ class Upkeep:
         """Up to BATCH templates of a gallery, in one transaction; None where none is due."""
 
         def write(connection: Connection) -> tuple[int, Traces | None] | None:
+            rows.hold(connection, gallery)
             face_ids = store.enrolled_by(connection, gallery, due.before, BATCH)
             if not face_ids:
                 return None
             traces = store.traces(connection, gallery, face_ids)
             subjects = dict.fromkeys(store.subjects(connection, gallery, face_ids))
             gone = store.forget(connection, gallery, face_ids)
+            self.database.take_turn(connection)
             number = self.ledger.size(connection)
             entry = expire_entry(
                 now=now,
@@ -86,7 +88,7 @@ class Upkeep:
             self.ledger.append(connection, entry)
             return len(gone), traces
 
-        return self.database.write(write)
+        return self.database.write(write, late=True)
 
     def shred_private(self, now: dt.datetime) -> list[Expired]:
         """Destroy what calls said in private: what was condemned and is kept no longer, and what a rule gives
