@@ -331,24 +331,13 @@ def test_where_nobody_knows_whether_it_was_committed_it_is_not_done_twice(
         entry(connection, ledger)
         done.append(1)
 
-    class Cut:
-        """A journal that cuts the connection off once all is written."""
+    def lose(_connection: Connection) -> None:
+        cut(postgres, database, IDLE)
 
-        def begin(self, connection: Connection) -> None: ...
-
-        def mark(self) -> None: ...
-
-        def undo(self, connection: Connection) -> None: ...
-
-        def seal(self, connection: Connection) -> None:
-            cut(postgres, database, IDLE)
-
-        def settled(self) -> None: ...
-
-    database.keep(Cut())
+    sa.event.listen(database._writer, "commit", lose)
     with pytest.raises(StorageError):
         database.write(work)
-    database._journals.pop()
+    sa.event.remove(database._writer, "commit", lose)
     assert done == [1]
     assert database.write(lambda c: entry(c, ledger)).seq == 0
     assert ledger.verify(database.reading).size == 1
