@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from countenance import testing
+from tests import milvus as milvus_server
 from tests import postgres as engines
 
 DATABASES = ("sqlite", "postgresql")
@@ -38,3 +39,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     server: engines.Server = request.getfixturevalue("postgres")
     with server.fresh(server.furnished) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[milvus_server.Server]:
+    """A Milvus of this session's own; only under `make test-milvus`."""
+    if not milvus_server.possible():
+        pytest.skip("run by `make test-milvus`")
+    with milvus_server.running() as server:
+        yield server

@@ -26,6 +26,7 @@ from countenance import postgresql
 from countenance import settings as homes
 from countenance.database import Database, refusals
 from countenance.errors import HomeError, LedgerError, StorageError
+from countenance.galleries import Milvus
 from countenance.keys import Key, Keys, Organisation
 from countenance.ledger import (
     Act,
@@ -414,6 +415,11 @@ def ledger_of(settings: Settings) -> Ledger:
 def database_of(settings: Settings) -> Database:
     _check_database(settings)
     return Database(settings.database_url)
+
+
+def milvus_of(settings: Settings) -> Milvus | None:
+    """Where a home's search indexes are, if not in memory. Nobody is asked yet. Raises HomeError."""
+    return Milvus(settings.index_url, settings.log_name) if settings.index_url else None
 
 
 def _check_database(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from countenance.gate import Answer, Gate
 from countenance.keys import Keys
 from countenance.ledger import Vault
 from countenance.ledger.presence import attend
-from countenance.office import database_of, ledger_of, note_packs, note_settings, secret_of
+from countenance.office import database_of, ledger_of, milvus_of, note_packs, note_settings, secret_of
 from countenance.operations import SIMILARITY, Tools
 from countenance.policy import Policy
 from countenance.settings import Settings
@@ -57,7 +57,7 @@ class Service:
                     threads=settings.threads or None,
                     commercial_only=settings.commercial_only,
                 ),
-                galleries=Galleries(self._database),
+                galleries=Galleries(self._database, milvus_of(settings)),
                 database=self._database,
                 objects=stored(settings.s3_endpoint, settings.buckets),
                 keys=self._keys,

@@ -20,6 +20,8 @@ class Settings:
 
     database: a PostgreSQL URL, postgresql://USER@HOST/NAME, which several servers may share
     (docs/postgresql.md); empty means the SQLite file in the home.
+    index_url: a Milvus that keeps the search indexes, `milvus://[user:password@]host[:port][/database]`, by
+    TLS with `milvus+tls`; empty means that each process keeps them in memory.
     packs: the policy packs in force: those that ship by name, others by the whole path of their folder.
     embedder: the card of the model that makes templates; after a change `countenance reindex` renews a
     collection from its photos.
@@ -39,6 +41,7 @@ class Settings:
     home: Path
     log_name: str = "countenance.local/log"
     database: str = ""
+    index_url: str = ""
     packs: tuple[str, ...] = ("base",)
     embedder: str = "sface-2021dec"
     s3_endpoint: str = ""

@@ -17,11 +17,11 @@ from sqlalchemy.engine import Connection
 from countenance.database import Database, Traces, together
 from countenance.declared import ended
 from countenance.errors import StorageError
-from countenance.galleries import rows, store
+from countenance.galleries import Galleries, rows, store
 from countenance.keys import Keys, Organisation
 from countenance.ledger import Ledger, Vault, erasure, expire_entry, subject_tag
 from countenance.ledger.erasure import Private
-from countenance.office import database_of, ledger_of, secret_of
+from countenance.office import database_of, ledger_of, milvus_of, secret_of
 from countenance.policy import Policy, Retention
 from countenance.policy.retention import Due, Kept, What
 from countenance.settings import Settings
@@ -48,6 +48,7 @@ class Upkeep:
     keys: Keys
     vault: Vault
     retention: Retention
+    galleries: Galleries
 
     def expire_templates(self, now: dt.datetime) -> list[Expired]:
         """Destroy the templates that a rule gives no more time. Raises StorageError, also where bytes of them
@@ -188,6 +189,11 @@ class Upkeep:
                 "somebody read it all the while; `countenance worker --sweep` rewrites it"
             )
 
+    def tidy_indexes(self) -> list[str]:
+        """Bring the indexes that are kept outside the database up to date; what was done, in words. Raises
+        IndexFault where they do not answer."""
+        return list(self.galleries.tidy())
+
     def sweep(self) -> None:
         """Rewrite the database's file, so that nothing that was ever deleted is left in it."""
         if not self.database.scrub(traces=None):
@@ -216,10 +222,12 @@ def opened(settings: Settings) -> Iterator[Upkeep]:
         ledger_of(settings),
         Policy.read(settings.packs),
     )
+    milvus = milvus_of(settings)
     database = database_of(settings)
     database.keep(ledger)
+    galleries = Galleries(database, milvus)
     try:
-        yield Upkeep(database, ledger, keys, Vault(keys), policy.retention)
+        yield Upkeep(database, ledger, keys, Vault(keys), policy.retention, galleries)
     finally:
         database.close()
 

@@ -1,8 +1,8 @@
 """The thread beside the server: what has to be done without anybody asking. Each duty writes its own entries.
 
-Every minute the newest checkpoint is shown to the witnesses and the published copy brought up to date, where
-settings.toml names such; every hour what time is over for is destroyed. A duty that fails is logged and tried
-again at its next turn; the others go on.
+Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
+the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty
+that fails is logged and tried again at its next turn; the others go on.
 """
 
 from __future__ import annotations
@@ -57,12 +57,17 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
         if done.size != done.before:
             yield f"{done.size - done.before} entries published to {settings.publish}"
 
-    found = [Duty("retention", HOUR, retention)]
-    if settings.witnesses:
-        found.append(Duty("witnesses", MINUTE, witnesses))
-    if settings.publish:
-        found.append(Duty("publication", MINUTE, published))
-    return tuple(found)
+    def indexes(_now: dt.datetime) -> Iterable[str]:
+        with upkeep.opened(settings) as home:
+            yield from home.tidy_indexes()
+
+    wanted = (
+        (True, Duty("retention", HOUR, retention)),
+        (settings.index_url, Duty("indexes", MINUTE, indexes)),
+        (settings.witnesses, Duty("witnesses", MINUTE, witnesses)),
+        (settings.publish, Duty("publication", MINUTE, published)),
+    )
+    return tuple(duty for asked_for, duty in wanted if asked_for)
 
 
 class Worker:

@@ -319,12 +319,27 @@ def state(connection: Connection, number: int) -> tuple[int, str] | None:
     return None if row is None else (row.change, row.model)
 
 
+def models(connection: Connection) -> dict[int, str]:
+    """The model of every gallery, by its number."""
+    rows = connection.execute(sa.select(collections.c.number, collections.c.model))
+    return {row.number: row.model for row in rows}
+
+
 def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
     """(FaceIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
     found: list[Any] = []
     for some in chunks(numbers):
         found += connection.execute(_VECTORS, {"numbers": some, "change": change}).all()
     return [row.face_id for row in found], matrix([row.vector for row in found])
+
+
+def templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
+    """(rows, vectors) of those rows that are there, ascending."""
+    found: list[Any] = []
+    query = sa.select(faces.c.number, faces.c.vector).order_by(faces.c.number)
+    for some in chunks(sorted(numbers)):
+        found += connection.execute(query.where(faces.c.number.in_(some))).all()
+    return [row.number for row in found], matrix([row.vector for row in found])
 
 
 def changed_since(

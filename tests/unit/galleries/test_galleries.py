@@ -14,6 +14,7 @@ from tests.postgres import ON_SQLITE
 
 from countenance.database import Database
 from countenance.galleries import Galleries, GalleryGone, store, verify
+from countenance.galleries.index import Index
 from countenance.schema import faces
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
@@ -214,6 +215,7 @@ def test_what_is_deleted_leaves_memory(database: Database, gallery: Gallery) -> 
     [face, _] = enrol(database, gallery, mine, template(2))
     galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
     [index] = galleries._indexes.values()
+    assert isinstance(index, Index)
     code = index._codes[0].tobytes()
     assert code in index._codes.tobytes()
     forget(database, gallery, face.face_id)
