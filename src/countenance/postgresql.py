@@ -107,9 +107,10 @@ def engine(url: sa.URL, *, size: int, writes: bool, at_work: str | None = None) 
         raise HomeError("PostgreSQL needs a driver: pip install 'countenance[postgres]'") from fault
 
     @sa.event.listens_for(made, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
+    def _prepare(connection: Any, record: Any) -> None:
         connection.read_only = not writes
         if writes:
+            record.info[_WAITING] = []
             with connection.cursor() as cursor:
                 _make_writer(cursor, at_work)
             connection.commit()
@@ -128,13 +129,16 @@ def send(connection: Connection, text: str, values: Mapping[str, object] | None 
 
     PostgreSQL answers each from another process, and the way there and back is most of its time.
     """
-    connection.info.setdefault(_WAITING, []).append((text, values))
+    if _WAITING in connection.info:
+        connection.info[_WAITING].append((text, values))
+    else:  # no connection of `engine`: nobody would see to it later
+        execute(connection, text, values)
 
 
 def execute(connection: Connection, *last: Any) -> Any:
     """Execute what waits, then this statement with its values, if there is one; its cursor."""
     raw: Any = connection.connection.driver_connection
-    waiting = [*connection.info.pop(_WAITING, ()), *([last] if last else ())]
+    waiting = [*_taken(connection), *([last] if last else ())]
     if len(waiting) == 1:
         return raw.execute(*waiting[0])
     cursor = None
@@ -147,7 +151,14 @@ def execute(connection: Connection, *last: Any) -> Any:
 
 def take_back(connection: Connection) -> list[str]:
     """What waits and is not to be executed."""
-    return [text for text, _ in connection.info.pop(_WAITING, ())]
+    return [text for text, _ in _taken(connection)]
+
+
+def _taken(connection: Connection) -> list[tuple[str, Mapping[str, object] | None]]:
+    waiting: list[tuple[str, Mapping[str, object] | None]] = connection.info.get(_WAITING, [])
+    taken = waiting[:]
+    waiting.clear()
+    return taken
 
 
 def _make_writer(cursor: Any, at_work: str | None) -> None:

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
 from countenance import postgresql
-from countenance.database import Database
+from countenance.database import Database, Statement
 from countenance.errors import HomeError, StorageError
 from countenance.galleries import rows, store
 from countenance.ledger import Ledger, Written
-from countenance.schema import collections, faces, organisations
+from countenance.schema import checkpoints, collections, faces, organisations
 from countenance.types import Box, Embedding, Gallery, Template
 from tests.postgres import Server
 
@@ -288,6 +288,52 @@ def test_an_error_quotes_no_row(database: Database) -> None:
     with pytest.raises(StorageError, match="duplicate key") as fault:
         database.write(lambda c: c.execute(account("111122223333")))
     assert "111122223333" not in str(fault.value)
+
+
+def test_what_waits_to_be_sent_is_sent_in_order_and_an_error_is_its_jobs_own(
+    both: tuple[tuple[Database, Ledger], tuple[Database, Ledger]],
+) -> None:
+    """An insert whose fault shows only later, when something else is awaited."""
+    (database, _), _ = both
+    insert = Statement(checkpoints.insert())
+
+    def work(connection: Connection, *sizes: int) -> int:
+        for size in sizes:
+            insert.run(connection, size=size, note="n")
+        connection.execute(sa.delete(checkpoints).where(checkpoints.c.size < 0))
+        return int(connection.execute(sa.select(sa.func.count()).select_from(checkpoints)).scalar_one())
+
+    class Quiet(Exception):
+        pass
+
+    def quiet(connection: Connection) -> None:
+        insert.run(connection, size=9, note="never sent")
+        raise Quiet
+
+    busy, gate = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        busy.set()
+        gate.wait(10)
+
+    database._journals.clear()
+    with ThreadPoolExecutor(6) as pool:
+        pool.submit(database.write, hold)
+        assert busy.wait(10)
+        jobs = []
+        for number, each in enumerate(
+            (lambda c: work(c, 1, 2), lambda c: work(c, 3, 1), quiet, lambda c: work(c, 3, 4)), 1
+        ):
+            jobs.append(pool.submit(database.write, each))
+            while database._waiting.qsize() < number:
+                time.sleep(0.001)
+        gate.set()
+        faults = [job.exception() for job in jobs]
+    assert [type(fault) for fault in faults] == [type(None), StorageError, Quiet, type(None)]
+    assert (jobs[0].result(), jobs[3].result()) == (2, 4)
+    with database.reading() as connection:
+        sizes = connection.execute(sa.select(checkpoints.c.size).order_by(checkpoints.c.size)).scalars()
+        assert list(sizes) == [1, 2, 3, 4]
 
 
 # Connections that are lost
