@@ -198,7 +198,8 @@ class Keys:
 
     def count(self, connection: Connection, access_key_id: str, now: float) -> Count:
         """One more call of this key, at an epoch second. A gap in the ledger's counters shows a loss."""
-        [row] = _COUNT.run(connection, key=access_key_id, today=int(now // DAY))
+        today = int(now // DAY)
+        [row] = _COUNT.run(connection, key=access_key_id, today=today, tomorrow=today + 1)
         return Count(*row)
 
     def list(self, connection: Connection) -> list[Key]:
@@ -240,13 +241,15 @@ class Keys:
             return None
 
 
+# A day that has begun on another machine's clock has begun: going back and forth would count anew each time.
+_BEGUN = keys.c.day.in_((sa.bindparam("today"), sa.bindparam("tomorrow")))
 _COUNT = Statement(
     keys.update()
     .where(keys.c.access_key_id == sa.bindparam("key"))
     .values(
         calls=keys.c.calls + 1,
-        used=sa.case((keys.c.day == sa.bindparam("today"), keys.c.used + 1), else_=1),
-        day=sa.bindparam("today"),
+        used=sa.case((_BEGUN, keys.c.used + 1), else_=1),
+        day=sa.case((_BEGUN, keys.c.day), else_=sa.bindparam("today")),
     )
     .returning(keys.c.calls, keys.c.used, keys.c.quota)
 )

@@ -89,6 +89,9 @@ users = sa.Table(  # people, each of whom several faces are said to show; change
     sqlite_autoincrement=True,
 )
 
+_merged = users.c.merged_into.is_not(None)
+sa.Index("users_by_merge", users.c.merged_into, sqlite_where=_merged, postgresql_where=_merged)
+
 faces = sa.Table(
     "faces",
     metadata,
@@ -306,6 +309,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         " change BIGINT NOT NULL, user_id TEXT NOT NULL, created FLOAT NOT NULL,"
         " merged_into INTEGER, UNIQUE (collection, user_id))",
         "CREATE INDEX users_by_change ON users (collection, change)",
+        "CREATE INDEX users_by_merge ON users (merged_into) WHERE merged_into IS NOT NULL",
         "ALTER TABLE faces ADD COLUMN member INTEGER REFERENCES users (number)",
         "CREATE INDEX faces_by_member ON faces (member, number) WHERE member IS NOT NULL",
         "CREATE TABLE user_removals ("

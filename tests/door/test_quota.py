@@ -115,3 +115,16 @@ def test_a_quota_changed_in_the_database_makes_the_key_useless(house: House) -> 
     assert not office.limit(house.settings, house.key.access_key_id, 7), "nor is it sealed anew like that"
     house.sql("UPDATE keys SET quota = 5")
     assert house.service._signer(house.key.access_key_id) is not None
+
+
+def test_clocks_that_disagree_about_midnight_do_not_count_anew(house: House) -> None:
+    """Of two servers on one database, say: each call on the other one would be the first of its day."""
+    limited(house, 2)
+    today = dt.datetime.now(dt.UTC)
+
+    def status(days: int) -> int:
+        gate = dataclasses.replace(house.service._gate, clock=lambda: today + dt.timedelta(days=days))
+        return gate.call("RekognitionService.ListCollections", b"{}", house.caller).status
+
+    assert [status(turn % 2) for turn in range(8)] == [200] * 3 + [400] * 5, "one of today, two of tomorrow"
+    assert status(-3) == 200, "a clock that was far ahead shuts nobody out"

@@ -8,7 +8,7 @@ one face of a user is said of all. Every function runs in a transaction its call
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -73,9 +73,10 @@ def withdraw(connection: Connection, gallery: Gallery, one: str, other: str) -> 
 
 
 def page(
-    connection: Connection, gallery: Gallery, after: int, limit: int
+    connection: Connection, gallery: Gallery, after: int, limit: int | None
 ) -> list[tuple[int, str, str, float]]:
-    """(row, one end, other end, when as a Unix time) in the order they were said, past row `after`."""
+    """(row, one end, other end, when as a Unix time) in the order they were said, past row `after`; all of
+    them where there is no limit."""
     query = sa.select(distinctions).where(
         distinctions.c.collection == gallery.number, distinctions.c.number > after
     )
@@ -109,7 +110,7 @@ def barred(connection: Connection, gallery: Gallery, end: str) -> Barred:
             (distinctions.c.other, distinctions.c.one),
         ):
             across |= set(connection.execute(sa.select(theirs).where(here, mine.in_(some))).scalars())
-    them = set[str]().union(*(person(connection, gallery, each) for each in across))
+    them = set[str]().union(*people(connection, gallery, across).values())
     return Barred(
         face_ids(them),
         frozenset(int(each.removeprefix(_USER)) for each in them if each.startswith(_USER)),
@@ -124,25 +125,34 @@ _ANYTHING = Statement(
 
 def person(connection: Connection, gallery: Gallery, end: str) -> set[str]:
     """Every end behind which the same person stands: a user, all who were merged into it, and their faces."""
-    user = _user(connection, gallery, end)
-    if user is None:
-        return {end}
-    chain = merged(connection, [user])
-    query = sa.select(faces.c.face_id).where(faces.c.member.in_(sorted(chain)))
-    return {end, *map(of_user, chain), *map(of_face, connection.execute(query).scalars())}
+    return people(connection, gallery, [end])[end]
+
+
+def people(connection: Connection, gallery: Gallery, ends: Collection[str]) -> dict[str, set[str]]:
+    """`person` of each end. Whose ends are of one person share the set."""
+    whose = _whose(connection, gallery, ends)
+    into = _last(_walked(connection, whose.values(), up=True))
+    last = {end: into.get(number, number) for end, number in whose.items()}
+    below = _last(_walked(connection, last.values(), up=False))
+    behind = {number: {of_user(number)} for number in last.values()}
+    for number, top in below.items():
+        behind[top].add(of_user(number))
+    for some in chunks(sorted(below)):
+        query = sa.select(faces.c.face_id, faces.c.member).where(faces.c.member.in_(some))
+        for face_id, member in connection.execute(query):
+            behind[below[member]].add(of_face(face_id))
+    return {end: behind[last[end]] if end in last else {end} for end in ends}
 
 
 def merged(connection: Connection, numbers: Iterable[int]) -> set[int]:
     """Users with all who were merged into them, by rows."""
-    known, new = set[int](), set(numbers)
-    while new:
-        known |= new
-        found = set[int]()
-        for some in chunks(sorted(new)):
-            query = sa.select(users.c.number).where(users.c.merged_into.in_(some))
-            found |= set(connection.execute(query).scalars())
-        new = found - known
-    return known
+    known = set(numbers)
+    return known | set(_walked(connection, known, up=False))
+
+
+def last(connection: Connection, number: int) -> int:
+    """The row of the user with whom all merges of this one ended: itself, where there was none."""
+    return _last(_walked(connection, [number], up=True)).get(number, number)
 
 
 def shown(connection: Connection, ends: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -156,17 +166,39 @@ def shown(connection: Connection, ends: Collection[str]) -> dict[str, tuple[str,
     return told
 
 
-def _user(connection: Connection, gallery: Gallery, end: str) -> int | None:
-    """The row of the user behind an end, at the end of all merges; None where there is none."""
-    number: int | None = int(end.removeprefix(_USER)) if end.startswith(_USER) else None
-    if end.startswith(_FACE):
-        mine = (faces.c.collection == gallery.number) & (faces.c.face_id == end.removeprefix(_FACE))
-        number = connection.execute(sa.select(faces.c.member).where(mine)).scalar()
-    into = number
-    while into is not None:
-        number = into
-        into = connection.execute(sa.select(users.c.merged_into).where(users.c.number == number)).scalar()
-    return number
+def _whose(connection: Connection, gallery: Gallery, ends: Collection[str]) -> dict[str, int]:
+    """The row of the user of each end that is a user, or a user's face."""
+    found = {end: int(end.removeprefix(_USER)) for end in ends if end.startswith(_USER)}
+    for some in chunks(sorted(face_ids(ends))):
+        mine = faces.c.face_id.in_(some) & faces.c.member.is_not(None)
+        query = sa.select(faces.c.face_id, faces.c.member).where(faces.c.collection == gallery.number, mine)
+        found.update((of_face(face_id), member) for face_id, member in connection.execute(query))
+    return found
+
+
+def _walked(connection: Connection, numbers: Iterable[int], *, up: bool) -> dict[int, int | None]:
+    """Users with all whom they were merged into, step by step, or with all who were merged into them: rows,
+    and the row that each was merged into. However long that is, it is one question."""
+    found: dict[int, int | None] = {}
+    edge = sa.select(users.c.number, users.c.merged_into)
+    for some in chunks(sorted(set(numbers))):
+        step = edge.where(users.c.number.in_(some)).cte("step", recursive=True)
+        onwards = users.c.number == step.c.merged_into if up else users.c.merged_into == step.c.number
+        step = step.union(edge.where(onwards))
+        found.update((number, into) for number, into in connection.execute(sa.select(step)))
+    return found
+
+
+def _last(into: Mapping[int, int | None]) -> dict[int, int]:
+    """Of each user the one at the end of all merges. into: whom each was merged into."""
+    ends: dict[int, int] = {}
+    for number in into:
+        way, here = [number], into[number]
+        while here is not None and here not in ends:
+            way.append(here)
+            here = into[here]
+        ends.update(dict.fromkeys(way, way[-1] if here is None else ends[here]))
+    return ends
 
 
 def _pair(gallery: Gallery, one: str, other: str) -> sa.ColumnElement[bool]:

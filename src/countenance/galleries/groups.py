@@ -57,19 +57,21 @@ def groups(
     least: float,
     *,
     once: bool,
-    apart: Iterable[tuple[int, int]] = (),
+    apart: Iterable[tuple[Sequence[int], Sequence[int]]] = (),
 ) -> list[Group]:
     """Every face in one group, perhaps alone; the largest group first, then by first place.
 
     vectors: float32 (N, D), of unit length. photos: the photo each is of. least: the threshold, a cosine.
-    once: whether two faces of a photo are never one person. apart: places of faces that are not one person's,
-    as somebody said. Raises TooMany.
+    once: whether two faces of a photo are never one person. apart: places of one person's faces, and of
+    another's, as somebody said. Raises TooMany.
     """
     _, photo = np.unique(np.asarray(photos, dtype=str), return_inverse=True)
     beside = _beside(photo) if once else {}
-    for one, other in apart:
-        beside.setdefault(one, []).append(other)
-        beside.setdefault(other, []).append(one)
+    for ends in apart:
+        one, other = (np.asarray(end, np.int64) for end in ends)
+        for here, there in ((one, other), (other, one)):
+            for face in here.tolist():
+                beside.setdefault(face, []).append(there)
     with _ONE:
         label = _whispered(*_pairs(vectors, photo, least, once=once), len(vectors), beside)
     order = np.argsort(label, kind="stable")
@@ -78,15 +80,11 @@ def groups(
     return sorted(found, key=lambda group: (-len(group.places), min(group.places)))
 
 
-def _beside(photo: Numbers) -> dict[int, list[int]]:
-    """For each face that is not alone in its photo, the others there."""
+def _beside(photo: Numbers) -> dict[int, list[Numbers]]:
+    """For each face that is not alone in its photo, all of that photo: held once, for they may be many."""
     order = np.argsort(photo, kind="stable")
     shared = np.split(order, np.flatnonzero(np.diff(photo[order])) + 1)
-    return {
-        face: [each for each in part if each != face]
-        for part in map(np.ndarray.tolist, shared)
-        for face in part
-    }
+    return {face: [part] for part in shared if len(part) > 1 for face in part.tolist()}
 
 
 def _pairs(vectors: Vector, photo: Numbers, least: float, *, once: bool) -> tuple[Numbers, Numbers, Vector]:
@@ -115,9 +113,10 @@ def _pairs(vectors: Vector, photo: Numbers, least: float, *, once: bool) -> tupl
 
 
 def _whispered(
-    ones: Numbers, others: Numbers, cosines: Vector, count: int, beside: Mapping[int, Sequence[int]]
+    ones: Numbers, others: Numbers, cosines: Vector, count: int, beside: Mapping[int, Sequence[Numbers]]
 ) -> Numbers:
-    """The group of each face, by a number."""
+    """The group of each face, by a number. beside: of each, whom it is never grouped with; itself is passed
+    over there."""
     starts = np.searchsorted(ones, np.arange(count + 1))
     label = np.arange(count)
     draw = np.random.default_rng(0)
@@ -128,8 +127,9 @@ def _whispered(
             mine = slice(starts[face], starts[face + 1])
             heard, which = np.unique(label[others[mine]], return_inverse=True)
             loudness = np.bincount(which, weights=cosines[mine])
-            taken = [label[each] for each in beside.get(face, ())]
-            loudness[np.isin(heard, taken)] = 0
+            if face in beside:
+                never = np.concatenate(beside[face])
+                loudness[np.isin(heard, label[never[never != face]])] = 0
             loudest = int(loudness.argmax())
             if loudness[loudest] > 0 and heard[loudest] != label[face]:
                 label[face] = heard[loudest]

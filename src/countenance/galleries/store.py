@@ -205,12 +205,11 @@ def of_person(
     *,
     face_id: str | None = None,
     external: str | None = None,
-    user_id: str | None = None,
 ) -> dict[str, list[str]]:
     """The FaceIds of a person by CollectionId, in an account's galleries or in one.
 
     face_id: also the other faces of its ExternalImageId and of its user in its gallery. external: an
-    ExternalImageId. user_id: a UserId.
+    ExternalImageId.
     """
     own = collections.c.account == account
     if collection_id is not None:
@@ -223,10 +222,6 @@ def of_person(
         )
         one |= faces.c.member == face.c.member
         query = sa.select(collections.c.collection_id, faces.c.face_id).where(own, same, one)
-    elif user_id is not None:
-        query = sa.select(collections.c.collection_id, faces.c.face_id).where(
-            own, faces.c.member == user_rows.c.number, user_rows.c.user_id == user_id
-        )
     else:
         query = sa.select(collections.c.collection_id, faces.c.face_id).where(
             own, faces.c.external_image_id == external

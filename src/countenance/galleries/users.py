@@ -61,6 +61,16 @@ def find(connection: Connection, gallery: Gallery, user_id: str) -> User | None:
     return found[0] if found else None
 
 
+def become(connection: Connection, gallery: Gallery, user_id: str) -> User | None:
+    """The user of that name; where it was merged into another, that one: they are said to be one person."""
+    query = sa.select(users.c.number).where(users.c.collection == gallery.number, users.c.user_id == user_id)
+    number = connection.execute(query).scalar()
+    if number is None:
+        return None
+    found = _select(connection, users.c.number == distinct.last(connection, number), None)
+    return found[0] if found else None
+
+
 def page(connection: Connection, gallery: Gallery, after: int, limit: int) -> list[User]:
     """A gallery's users in the order they were made, past row `after`."""
     return _select(connection, _here(gallery) & (users.c.number > after), limit)

@@ -16,16 +16,19 @@ from countenance.ledger.erasure import Private
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always
 from countenance.operations.galleries import present
 from countenance.policy.retention import Kept
-from countenance.types import EMPTY, Action, Gallery, OrganisationKind
+from countenance.types import EMPTY, Action, Gallery, OrganisationKind, User
+
+LONGEST = 60_000
+"""Characters of an entry that tell whom it concerned, of the 65,535 that it may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """Whom a call names. faces: FaceIds with their galleries. users: rows of users of a UserId that it says,
-    with theirs. subjects: the keys that lead to his entries."""
+    """Whom a call names. faces: FaceIds with their galleries. users: those of a UserId that it says, with
+    theirs. subjects: the keys that lead to his entries."""
 
     faces: tuple[tuple[Gallery, list[str]], ...]
-    users: tuple[tuple[Gallery, int], ...]
+    users: tuple[tuple[Gallery, User], ...]
     subjects: tuple[bytes, ...]
 
 
@@ -64,8 +67,8 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
         answer: list[Mapping[str, str]] = []
         removed: list[Value] = []
         for gallery, user in person.users:
-            traces.append(Traces(texts=users.names(connection, gallery, [user])))
-            users.delete(connection, gallery, [user])
+            traces.append(Traces(texts=users.names(connection, gallery, [user.number])))
+            users.delete(connection, gallery, [user.number])
         for gallery, face_ids in person.faces:
             gone = store.forget(connection, gallery, face_ids)
             removed.append([gallery.collection_id, len(gone)])
@@ -104,6 +107,19 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
 
 
 def _named(connection: Connection, call: Call) -> _Person:
+    known = _users(connection, call)
+    faces = _of_users(connection, known) if "UserId" in call.request else _faces(connection, call)
+    subjects = [key for gallery, face_ids in faces for key in store.subjects(connection, gallery, face_ids)]
+    person = _Person(faces, known, tuple(dict.fromkeys(subjects)))
+    if _length(person) > LONGEST:
+        raise InvalidParameter(
+            detail=f"{len(subjects):,} faces in {len(faces):,} collections are more than one entry of the "
+            "ledger can tell of: say a CollectionId, one after the other"
+        )
+    return person
+
+
+def _faces(connection: Connection, call: Call) -> tuple[tuple[Gallery, list[str]], ...]:
     request, account = call.request, call.caller.account
     found = store.of_person(
         connection,
@@ -111,24 +127,34 @@ def _named(connection: Connection, call: Call) -> _Person:
         request.get("CollectionId"),
         face_id=request.get("FaceId"),
         external=request.get("ExternalImageId"),
-        user_id=request.get("UserId"),
     )
-    faces, subjects = list[tuple[Gallery, list[str]]](), list[bytes]()
+    faces = []
     for collection_id, face_ids in found.items():
         gallery = store.find(connection, account, collection_id)
         assert gallery is not None  # its faces were just read
         faces.append((gallery, face_ids))
-        subjects += store.subjects(connection, gallery, face_ids)
-    return _Person(tuple(faces), _users(connection, call), tuple(dict.fromkeys(subjects)))
+    return tuple(faces)
 
 
-def _users(connection: Connection, call: Call) -> tuple[tuple[Gallery, int], ...]:
-    """Users of the name that a call says: one may have no face by which to be found."""
+def _users(connection: Connection, call: Call) -> tuple[tuple[Gallery, User], ...]:
+    """Users of the name that a call says, or whom they were merged into. One may have no face."""
     if "UserId" not in call.request:
         return ()
     galleries = [call.gallery] if call.gallery else store.all_of(connection, call.caller.account)
-    found = [(gallery, users.find(connection, gallery, call.request["UserId"])) for gallery in galleries]
-    return tuple((gallery, user.number) for gallery, user in found if user)
+    found = [(gallery, users.become(connection, gallery, call.request["UserId"])) for gallery in galleries]
+    return tuple((gallery, user) for gallery, user in found if user)
+
+
+def _of_users(
+    connection: Connection, known: tuple[tuple[Gallery, User], ...]
+) -> tuple[tuple[Gallery, list[str]], ...]:
+    rows = [(gallery, store.enrolled(connection, gallery, user_id=user.user_id)) for gallery, user in known]
+    return tuple((gallery, [face.face_id for _, face in own]) for gallery, own in rows if own)
+
+
+def _length(person: _Person) -> int:
+    """Characters that the entry takes to tell of a person: tags, and collections with a count."""
+    return 14 * len(person.subjects) + sum(len(gallery.collection_id) + 12 for gallery, _ in person.faces)
 
 
 def _kept(tools: Tools, call: Call, private: Private) -> Kept | None:

@@ -6,7 +6,6 @@ as a search, and the ledger keeps it as one.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -27,8 +26,8 @@ NAMED = 4096
 """People whom the ledger's entry of a grouping names, each by a tag; more would not fit into an entry."""
 
 
-Apart = list[tuple[int, int]]
-"""Places of two faces."""
+Apart = list[tuple[list[int], list[int]]]
+"""Places of one person's faces, and of another's."""
 
 
 def group_faces(call: Call, tools: Tools) -> Done:
@@ -79,18 +78,13 @@ def _everybody(gallery: Gallery, tools: Tools) -> tuple[list[Enrolled], Vector, 
 def _apart(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> Apart:
     """What somebody said of faces or users, as places of faces."""
     places = {face_id: place for place, face_id in enumerate(face_ids)}
-    pairs: Apart = []
-    for _, *ends, _ in distinct.page(connection, gallery, 0, MOST):
-        one, other = (
-            [
-                places[each]
-                for each in distinct.face_ids(distinct.person(connection, gallery, end))
-                if each in places
-            ]
-            for end in ends
-        )
-        pairs += itertools.product(one, other)
-    return pairs
+    said = [(one, other) for _, one, other, _ in distinct.page(connection, gallery, 0, None)]
+    people = distinct.people(connection, gallery, {end for ends in said for end in ends})
+    found = {
+        end: [places[each] for each in distinct.face_ids(person) if each in places]
+        for end, person in people.items()
+    }
+    return [(found[one], found[other]) for one, other in said if found[one] and found[other]]
 
 
 def _answer(

@@ -1,6 +1,7 @@
 """ClientRequestToken: a call that was done is not done again, and answers as it did.
 
-What is kept for that names nobody: a MAC of the request, and what came of it in the request's own order.
+What is kept for that names nobody: MACs of the token, which a caller may have made of a name, and of the
+request, and what came of it in the request's own order.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LIFE = dt.timedelta(days=7)
 
 def before(connection: Connection, call: Call, keys: Keys) -> Any:
     """What came of a call with this token; None where there was none. Raises IdempotentParameterMismatch."""
-    query = sa.select(tokens.c.asked, tokens.c.answer).where(_same(call), tokens.c.made > _oldest(call))
+    query = sa.select(tokens.c.asked, tokens.c.answer).where(_same(call, keys), tokens.c.made > _oldest(call))
     row = connection.execute(query).first()
     if row is None:
         return None
@@ -36,14 +37,14 @@ def before(connection: Connection, call: Call, keys: Keys) -> Any:
 
 def keep(connection: Connection, call: Call, keys: Keys, answer: object) -> None:
     """Have `before` find what came of this call. Forgets tokens whose time is over."""
-    if (token := call.request.get("ClientRequestToken")) is None:
+    if "ClientRequestToken" not in call.request:
         return
     connection.execute(tokens.delete().where(tokens.c.made <= _oldest(call)))
     connection.execute(
         tokens.insert().values(
             account=call.caller.account,
             operation=call.operation,
-            token=token,
+            token=_token(call, keys),
             collection=present(call).number,
             asked=_mac(call, keys),
             answer=json.dumps(answer),
@@ -52,12 +53,18 @@ def keep(connection: Connection, call: Call, keys: Keys, answer: object) -> None
     )
 
 
-def _same(call: Call) -> sa.ColumnElement[bool]:
+def _same(call: Call, keys: Keys) -> sa.ColumnElement[bool]:
     return sa.and_(
         tokens.c.account == call.caller.account,
         tokens.c.operation == call.operation,
-        tokens.c.token == call.request.get("ClientRequestToken"),
+        tokens.c.token == _token(call, keys),
     )
+
+
+def _token(call: Call, keys: Keys) -> str:
+    """What stands for a call's token. None is a token that no call has."""
+    token = call.request.get("ClientRequestToken")
+    return keys.token(json.dumps(["ClientRequestToken", token]).encode()).hex()
 
 
 def _oldest(call: Call) -> float:
