@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from countenance.database import Database, Traces, together
 from countenance.declared import ended
 from countenance.errors import StorageError
-from countenance.galleries import Galleries, rows, store
+from countenance.galleries import Galleries, concerned, rows, store
 from countenance.keys import Keys, Organisation
 from countenance.ledger import Ledger, Vault, erasure, expire_entry, subject_tag
 from countenance.ledger.erasure import Private
@@ -69,11 +69,11 @@ class Upkeep:
 
         def write(connection: Connection) -> tuple[int, Traces | None] | None:
             rows.hold(connection, gallery)
-            face_ids = store.enrolled_by(connection, gallery, due.before, BATCH)
+            face_ids = concerned.enrolled_by(connection, gallery, due.before, BATCH)
             if not face_ids:
                 return None
-            traces = store.traces(connection, gallery, face_ids)
-            subjects = dict.fromkeys(store.subjects(connection, gallery, face_ids))
+            traces = concerned.traces(connection, gallery, face_ids)
+            subjects = dict.fromkeys(concerned.subjects(connection, gallery, face_ids))
             gone = store.forget(connection, gallery, face_ids)
             self.database.take_turn(connection)
             number = self.ledger.size(connection)
@@ -181,7 +181,7 @@ class Upkeep:
 
     def _scrub(self, gone: Sequence[Traces | None]) -> None:
         traces = together(gone)
-        if traces is not None and len(traces.secrets) > 2 * store.MANY:
+        if traces is not None and len(traces.secrets) > 2 * concerned.MANY:
             traces = None
         if gone and not self.database.scrub(traces=traces):
             raise StorageError(

@@ -13,7 +13,6 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance.database import Traces
 from countenance.galleries import distinct, users
 from countenance.galleries.index import sound
 from countenance.galleries.rows import PIECE, advance, chunks, hold, matrix, written
@@ -146,7 +145,7 @@ def renew(
     At none the gallery changes over: every template is replaced, under the same FaceIds.
     """
     hold(connection, gallery)
-    numbers = _numbers(connection, gallery, list(vectors))
+    numbers = rows_of(connection, gallery, list(vectors))
     for face_id, number in numbers.items():
         row = {"face": number, "collection": gallery.number, "model": model}
         connection.execute(renewals.delete().where(renewals.c.face == number))
@@ -172,7 +171,7 @@ def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) ->
     """Delete templates, and what was made of them or said of them; the FaceIds that were there, in the order
     given."""
     hold(connection, gallery)
-    rows = _numbers(connection, gallery, face_ids)
+    rows = rows_of(connection, gallery, face_ids)
     if rows:
         change = advance(connection, gallery.number)
         concerned = users.of_faces(connection, list(rows.values()))
@@ -185,94 +184,6 @@ def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) ->
         users.bereft(connection, gallery, concerned)
         _resize(connection, gallery.number, -len(rows))
     return [face_id for face_id in dict.fromkeys(face_ids) if face_id in rows]
-
-
-def subjects(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[bytes]:
-    """The keys by which the people of these faces are found in the ledger, of those that are there."""
-    found: list[bytes] = []
-    for some in chunks(list(dict.fromkeys(face_ids))):
-        query = sa.select(faces.c.subject).where(
-            faces.c.collection == gallery.number, faces.c.face_id.in_(some)
-        )
-        found += connection.execute(query).scalars()
-    return found
-
-
-def of_person(
-    connection: Connection,
-    account: str,
-    collection_id: str | None,
-    *,
-    face_id: str | None = None,
-    external: str | None = None,
-) -> dict[str, list[str]]:
-    """The FaceIds of a person by CollectionId, in an account's galleries or in one.
-
-    face_id: also the other faces of its ExternalImageId and of its user in its gallery. external: an
-    ExternalImageId.
-    """
-    own = collections.c.account == account
-    if collection_id is not None:
-        own &= collections.c.collection_id == collection_id
-    if face_id is not None:
-        face = faces.alias()
-        same = (face.c.face_id == face_id) & (face.c.collection == faces.c.collection)
-        one = (faces.c.face_id == face_id) | (
-            (faces.c.external_image_id != "") & (faces.c.external_image_id == face.c.external_image_id)
-        )
-        one |= faces.c.member == face.c.member
-        query = sa.select(collections.c.collection_id, faces.c.face_id).where(own, same, one)
-    else:
-        query = sa.select(collections.c.collection_id, faces.c.face_id).where(
-            own, faces.c.external_image_id == external
-        )
-    found: dict[str, list[str]] = {}
-    for row in connection.execute(
-        query.where(faces.c.collection == collections.c.number).order_by(faces.c.number)
-    ):
-        found.setdefault(row.collection_id, []).append(row.face_id)
-    return found
-
-
-def enrolled_by(connection: Connection, gallery: Gallery, before: dt.datetime, limit: int) -> list[str]:
-    """The FaceIds that were enrolled until then, the first first."""
-    query = sa.select(faces.c.face_id).where(
-        faces.c.collection == gallery.number, faces.c.enrolled <= before.timestamp()
-    )
-    return list(connection.execute(query.order_by(faces.c.enrolled).limit(limit)).scalars())
-
-
-MANY, FEW = 1000, 20
-"""Faces whose traces are looked for: after the deletion of more than MANY the file is rewritten at once. And
-names: those of more than FEW are not looked for, only the faces are."""
-
-
-def traces(connection: Connection, gallery: Gallery, face_ids: Sequence[str] | None = None) -> Traces | None:
-    """What must be left nowhere once these faces, or all of a gallery, are gone; None for more than MANY."""
-    count = gallery.size if face_ids is None else len(face_ids)
-    if count > MANY:
-        return None
-    query = sa.select(faces.c.vector, faces.c.subject, faces.c.external_image_id).where(
-        faces.c.collection == gallery.number
-    )
-    renewed = (
-        sa.select(renewals.c.vector)
-        .join(faces, faces.c.number == renewals.c.face)
-        .where(faces.c.collection == gallery.number)
-    )
-    rows: list[Any] = []
-    secrets: set[bytes] = set()
-    for some in [None] if face_ids is None else chunks(face_ids):
-        these = sa.true() if some is None else faces.c.face_id.in_(some)
-        rows += connection.execute(query.where(these)).all()
-        secrets |= set(connection.execute(renewed.where(these)).scalars())  # computed anew, not yet in use
-    names = {row.external_image_id for row in rows} - {""}
-    concerned = None if face_ids is None else _members(connection, gallery, face_ids)
-    names |= set(users.names(connection, gallery, concerned))
-    return Traces(
-        secrets=tuple(secrets.union(*((row.vector, row.subject) for row in rows))),
-        texts=tuple(names) if len(names) <= FEW else (),
-    )
 
 
 def enrolled(
@@ -350,11 +261,6 @@ def changed_since(
     return put, dropped
 
 
-def _members(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> set[int]:
-    """The users whose faces these are."""
-    return users.of_faces(connection, list(_numbers(connection, gallery, face_ids).values()))
-
-
 def _check(connection: Connection, gallery: Gallery, added: Sequence[Vector]) -> None:
     """Raises ValueError for what is no template: one such in a gallery would shut it to every search."""
     query = sa.select(faces.c.vector).where(faces.c.collection == gallery.number).limit(1)
@@ -365,7 +271,7 @@ def _check(connection: Connection, gallery: Gallery, added: Sequence[Vector]) ->
             raise ValueError(f"templates here have {len(one) // 4} dimensions, not {len(each)}")
 
 
-def _numbers(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> dict[str, int]:
+def rows_of(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> dict[str, int]:
     """Rows by FaceId, of those that are there."""
     found = {}
     query = sa.select(faces.c.number, faces.c.face_id).where(faces.c.collection == gallery.number)

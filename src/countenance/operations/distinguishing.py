@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from countenance.errors import Conflict, InvalidParameter, ResourceNotFound
-from countenance.galleries import distinct, store
+from countenance.galleries import concerned, distinct, store
 from countenance.ledger import Told
 from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages
 from countenance.operations.galleries import present, still
@@ -105,7 +105,7 @@ def _end(connection: Connection, gallery: Gallery, end: Mapping[str, str]) -> st
 
 def _subjects(connection: Connection, gallery: Gallery, *ends: str) -> list[bytes]:
     people = [distinct.person(connection, gallery, end) for end in ends]
-    return store.subjects(connection, gallery, sorted(distinct.face_ids(set[str]().union(*people))))
+    return concerned.subjects(connection, gallery, sorted(distinct.face_ids(set[str]().union(*people))))
 
 
 OPERATIONS = {

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.database import NO_TRACES
 from countenance.errors import InvalidParameter
-from countenance.galleries import store
+from countenance.galleries import concerned, store
 from countenance.ledger import Told
 from countenance.operations import (
     Call,
@@ -98,7 +98,7 @@ def delete_faces(call: Call, tools: Tools) -> Commit:
         known = {face.face_id: face for _, face in rows}
         free = [face_id for face_id, face in known.items() if face.user_id is None]
         subjects = [known[face_id].subject for face_id in free]
-        traces = store.traces(connection, current, free)
+        traces = concerned.traces(connection, current, free)
         gone = store.forget(connection, current, [face_id for face_id in asked if face_id in set(free)])
         failures = [_kept(face_id, known.get(face_id)) for face_id in asked if face_id not in set(gone)]
         return Done(

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.database import Traces, together
 from countenance.errors import InvalidParameter
-from countenance.galleries import rows, store, users
+from countenance.galleries import concerned, rows, store, users
 from countenance.ledger import Told, erasure
 from countenance.ledger.entry import Value
 from countenance.ledger.erasure import Private
@@ -62,7 +62,7 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
         decisions = [each.decision for each in private if each.decision not in kept]
         for decision, until in kept.items():
             erasure.condemn(connection, decision, until.until, until.rule)
-        traces = [store.traces(connection, *faces) for faces in person.faces]
+        traces = [concerned.traces(connection, *faces) for faces in person.faces]
         traces.append(Traces((*person.subjects, *erasure.traces(connection, decisions))))
         answer: list[Mapping[str, str]] = []
         removed: list[Value] = []
@@ -109,7 +109,9 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
 def _named(connection: Connection, call: Call) -> _Person:
     known = _users(connection, call)
     faces = _of_users(connection, known) if "UserId" in call.request else _faces(connection, call)
-    subjects = [key for gallery, face_ids in faces for key in store.subjects(connection, gallery, face_ids)]
+    subjects = [
+        key for gallery, face_ids in faces for key in concerned.subjects(connection, gallery, face_ids)
+    ]
     person = _Person(faces, known, tuple(dict.fromkeys(subjects)))
     if _length(person) > LONGEST:
         raise InvalidParameter(
@@ -121,7 +123,7 @@ def _named(connection: Connection, call: Call) -> _Person:
 
 def _faces(connection: Connection, call: Call) -> tuple[tuple[Gallery, list[str]], ...]:
     request, account = call.request, call.caller.account
-    found = store.of_person(
+    found = concerned.of_person(
         connection,
         account,
         request.get("CollectionId"),

@@ -16,7 +16,7 @@ from countenance.errors import (
     ServiceQuotaExceeded,
     Throttling,
 )
-from countenance.galleries import rows, store
+from countenance.galleries import concerned, rows, store
 from countenance.ledger import Told
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always, pages, render
 from countenance.types import Action, Caller, Gallery
@@ -108,7 +108,7 @@ def delete_collection(call: Call, tools: Tools) -> Commit:
 
     def write(connection: Connection) -> Done:
         current = still(connection, call)
-        traces = store.traces(connection, current)
+        traces = concerned.traces(connection, current)
         store.delete(connection, current)
         return Done({"StatusCode": 200}, Told(removed=current.size), traces=traces)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from countenance.errors import InvalidParameter, ResourceNotFound
-from countenance.galleries import store
+from countenance.galleries import concerned, store
 from countenance.ledger import Told, subject_tag
 from countenance.operations import Call, Done, Operation, Tools, always
 from countenance.types import Action
@@ -50,7 +50,7 @@ def record_review(call: Call, tools: Tools) -> Done:
         outcome = tools.ledger.outcome(connection, number)
         listed = [] if outcome is None else tools.ledger.entry(connection, outcome).get("subjects", [])
         gallery = store.find(connection, call.caller.account, searched.get("collection", ""))
-        keys = [] if gallery is None else store.subjects(connection, gallery, [request["FaceId"]])
+        keys = [] if gallery is None else concerned.subjects(connection, gallery, [request["FaceId"]])
     if "identify" not in searched["actions"]:
         raise InvalidParameter(detail=f"entry {number} is no search, so it has no candidates to review")
     candidates = [(key, tag) for key in keys if (tag := subject_tag(key, number)) in listed]

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from countenance.errors import Conflict, InvalidParameter, ResourceNotFound, ServiceQuotaExceeded
-from countenance.galleries import distinct, regroupings, store, users
+from countenance.galleries import concerned, distinct, regroupings, store, users
 from countenance.ledger import Told
 from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages, render, tokens
 from countenance.operations.galleries import ONCE, present, still
@@ -91,7 +91,7 @@ def undo_regrouping(call: Call, tools: Tools) -> Commit:
             raise ResourceNotFound(f"The regrouping: {number} does not exist, or was undone")
         if why := regroupings.undo(connection, gallery, regrouping):
             raise Conflict(f"Regrouping {number} cannot be undone: {why}")
-        subjects = store.subjects(connection, gallery, regrouping.face_ids)
+        subjects = concerned.subjects(connection, gallery, regrouping.face_ids)
         told = Told(subjects=subjects, further={"undone": number, "moved": len(regrouping.face_ids)})
         return Done({"Undone": _shape(regrouping)}, told)
 

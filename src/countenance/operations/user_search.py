@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from countenance.errors import InvalidParameter
-from countenance.galleries import distinct, store, users
+from countenance.galleries import concerned, distinct, store, users
 from countenance.galleries.index import cosines
 from countenance.operations import Call, Done, Operation, Tools, always, photos, render, searching
 from countenance.operations.galleries import population, present
@@ -137,7 +137,7 @@ def _nearest(
             found[number] = {"FaceId": list(faces)[best], "Similarity": similarity}
         first = [face["FaceId"] for face in found.values()]
         every = dict.fromkeys([*first, *(face_id for faces in known.values() for face_id in faces)])
-        subjects = dict.fromkeys(store.subjects(connection, gallery, list(every)))
+        subjects = dict.fromkeys(concerned.subjects(connection, gallery, list(every)))
     return found, list(subjects)[:NAMED]
 
 

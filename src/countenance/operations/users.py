@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.database import Traces
 from countenance.errors import Conflict, ResourceNotFound, ServiceQuotaExceeded
-from countenance.galleries import distinct, store, users
+from countenance.galleries import concerned, distinct, store, users
 from countenance.galleries.index import cosines
 from countenance.ledger import Told
 from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages, render, tokens
@@ -81,7 +81,7 @@ def delete_user(call: Call, tools: Tools) -> Commit:
             return Done({})
         user = named(connection, current, call.request["UserId"])
         faces = users.faces_of(connection, current, [user.number]).get(user.number, {})
-        subjects = store.subjects(connection, current, list(faces))
+        subjects = concerned.subjects(connection, current, list(faces))
         names = users.names(connection, current, [user.number])
         users.delete(connection, current, [user.number])
         tokens.keep(connection, call, tools.keys, [])

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from tests.postgres import ON_SQLITE
 
 from countenance.database import Database
-from countenance.galleries import Galleries, GalleryGone, store, verify
+from countenance.galleries import Galleries, GalleryGone, concerned, store, verify
 from countenance.galleries.index import Index
 from countenance.schema import faces
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
@@ -155,7 +155,7 @@ def test_what_was_computed_anew_is_among_the_traces_of_a_face(database: Database
     new = vector()
     assert renew(database, gallery, **{face.face_id: new}) == 1
     with database.reading() as connection:
-        some = [store.traces(connection, gallery, ids) for ids in ([face.face_id], None, [other.face_id])]
+        some = [concerned.traces(connection, gallery, ids) for ids in ([face.face_id], None, [other.face_id])]
     assert [traces is not None and new.tobytes() in traces.secrets for traces in some] == [True, True, False]
     assert [traces and len(traces.secrets) for traces in some] == [3, 5, 2]
 

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from countenance.database import Database
-from countenance.galleries import Galleries, distinct, regroupings, store, users
+from countenance.galleries import Galleries, concerned, distinct, regroupings, store, users
 from countenance.galleries.index import ranked
 from countenance.galleries.rows import matrix
 from countenance.schema import distinctions, faces, regrouped, user_removals
@@ -154,7 +154,7 @@ def test_the_names_of_users_are_among_the_traces_of_their_faces(database: Databa
     join(database, gallery, bert, a)
     merge(database, gallery, bert, anna)
     with database.reading() as connection:
-        of = [store.traces(connection, gallery, ids) for ids in ([a.face_id], None, [b.face_id])]
+        of = [concerned.traces(connection, gallery, ids) for ids in ([a.face_id], None, [b.face_id])]
     assert [sorted(traces.texts) for traces in of if traces] == [["anna", "bert"], ["anna", "bert"], []]
 
 
