@@ -156,6 +156,16 @@ def test_who_is_said_not_to_be_one_person_is_not_in_one_group(archive: House) ->
     assert {one, other, third} in together(archive)
 
 
+def test_groupings_do_not_queue_up_until_nobody_else_is_answered(archive: House) -> None:
+    """A server has 16 threads for calls without a picture, and one grouping may take 21 s."""
+    with grouping._ONE:
+        answer = archive.call("GroupFaces", CollectionId="archive")
+    assert answer.error is not None
+    assert answer.error.code == "ThrottlingException"
+    assert archive.entries()[-1]["result"] == "failed"
+    assert archive.call("GroupFaces", CollectionId="archive").status == 200
+
+
 def together(house: House) -> list[set[str]]:
     answer = house.call("GroupFaces", CollectionId="archive").result()
     return [{member["Face"]["FaceId"] for member in group["Members"]} for group in answer["Groups"]]

@@ -56,6 +56,7 @@ def test_declared_names_are_people_each_compared_once(album: House) -> None:
     found = measure(album)
     assert (found["LabelledBy"], found["People"], found["Pairs"]) == ("external-image-ids", 4, 6)
     assert (found["FalseMatches"], found["FalseMatchRate"], found["FalseMatchRateHigh"]) == (0, 0, 0.75)
+    assert (found["ExpectedFalseCandidates"], found["FPIR"]) == (0.75 * 5, 1 - 0.25**5), "no error is no zero"
     all_of_them = measure(album, FaceMatchThreshold=0)
     assert (all_of_them["FalseMatches"], all_of_them["FalseMatchRate"]) == (6, 1)
     assert (all_of_them["ExpectedFalseCandidates"], all_of_them["FPIR"]) == (5, 1)

@@ -359,6 +359,15 @@ def test_a_token_made_of_a_name_is_not_kept(house: House, people: dict[str, list
         house.open()
 
 
+def test_of_the_name_that_a_split_gave_nothing_is_left_once_it_is_undone(
+    house: House, people: dict[str, list[str]]
+) -> None:
+    split = ask(house, "SplitUser", UserId="anna", NewUserId="zelda-doe", FaceIds=people["anna"][:1])
+    ask(house, "UndoRegrouping", Regrouping=split["Regrouping"])
+    files = [content(path) for path in house.settings.home.glob("countenance.db*")]
+    assert not any(b"zelda-doe" in file for file in files)
+
+
 def test_whoever_takes_more_than_an_entry_to_erase_goes_piece_by_piece(
     house: House, people: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,6 @@ bench/groups.py measures it beside HDBSCAN, average and single linkage (docs/gro
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +31,6 @@ HAIR = 1e-5
 
 ROUNDS = 30
 """Two to four are enough for LFW. Where two groups keep exchanging a face it stays where it is then."""
-
-_ONE = threading.Lock()  # so that the memory is held once
 
 Numbers = npt.NDArray[np.integer[Any]]
 
@@ -72,8 +69,7 @@ def groups(
         for here, there in ((one, other), (other, one)):
             for face in here.tolist():
                 beside.setdefault(face, []).append(there)
-    with _ONE:
-        label = _whispered(*_pairs(vectors, photo, least, once=once), len(vectors), beside)
+    label = _whispered(*_pairs(vectors, photo, least, once=once), len(vectors), beside)
     order = np.argsort(label, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
     found = [_group(vectors, part) for part in parts]

@@ -6,6 +6,7 @@ as a search, and the ledger keeps it as one.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 
@@ -25,6 +26,10 @@ from countenance.vision.expectation import expectation
 NAMED = 4096
 """People whom the ledger's entry of a grouping names, each by a tag; more would not fit into an entry."""
 
+PATIENCE = 1.0
+"""Seconds that a grouping waits for another one. Were it longer, a few would hold every thread."""
+
+_ONE = threading.Lock()  # so that the memory is held once
 
 Apart = list[tuple[list[int], list[int]]]
 """Places of one person's faces, and of another's."""
@@ -32,17 +37,30 @@ Apart = list[tuple[list[int], list[int]]]
 
 def group_faces(call: Call, tools: Tools) -> Done:
     """The collection's faces in groups that may be of one person each. Writes nothing."""
-    gallery, asked = present(call), call.request
+    gallery = present(call)
     same_model(gallery, tools)
     if call.declared.max_fpir is not None:
         raise InvalidParameter(detail="a grouping has no x-countenance-max-fpir: say FaceMatchThreshold")
-    faces, vectors, apart = _everybody(gallery, tools)
     calibration = tools.vision.calibration(population(gallery))
-    photos = [face.image_id for face in faces]
+    if not _ONE.acquire(timeout=PATIENCE):
+        raise Throttling(detail="another grouping is under way, and they go one by one")
+    try:
+        faces, found = _sorted(call, tools, gallery, calibration)
+    finally:
+        _ONE.release()
+    return _answer(call, tools, calibration, faces, found)
+
+
+def _sorted(
+    call: Call, tools: Tools, gallery: Gallery, calibration: Calibration
+) -> tuple[list[Enrolled], list[Group]]:
+    """The collection's faces and their groups. Raises InvalidParameter where there are too many."""
+    asked = call.request
+    faces, vectors, apart = _everybody(gallery, tools)
     try:
         found = groups.groups(
             vectors,
-            photos,
+            [face.image_id for face in faces],
             calibration.cosine(asked["FaceMatchThreshold"]),
             once=asked["OncePerImage"],
             apart=apart,
@@ -52,7 +70,7 @@ def group_faces(call: Call, tools: Tools) -> Done:
             detail=f"{fault}, so that it tells nobody from anybody: ask for a FaceMatchThreshold above "
             f"{asked['FaceMatchThreshold']:g}"
         ) from None
-    return _answer(call, tools, calibration, faces, found)
+    return faces, found
 
 
 def _everybody(gallery: Gallery, tools: Tools) -> tuple[list[Enrolled], Vector, Apart]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from countenance.database import Traces
 from countenance.errors import Conflict, InvalidParameter, ResourceNotFound, ServiceQuotaExceeded
 from countenance.galleries import concerned, distinct, regroupings, store, users
 from countenance.ledger import Told
@@ -80,8 +81,9 @@ def list_regroupings(call: Call, tools: Tools) -> Done:
 
 
 def undo_regrouping(call: Call, tools: Tools) -> Commit:
-    """All is as it was before a merge or a split, down to the vectors. What was erased since stays so."""
-    present(call)
+    """All is as it was before a merge or a split, down to the vectors. What was erased since stays so, and of
+    the name that a split gave nothing is left."""
+    before = present(call)
     number = call.request["Regrouping"]
 
     def write(connection: Connection) -> Done:
@@ -93,9 +95,10 @@ def undo_regrouping(call: Call, tools: Tools) -> Commit:
             raise Conflict(f"Regrouping {number} cannot be undone: {why}")
         subjects = concerned.subjects(connection, gallery, regrouping.face_ids)
         told = Told(subjects=subjects, further={"undone": number, "moved": len(regrouping.face_ids)})
-        return Done({"Undone": _shape(regrouping)}, told)
+        gone = [regrouping.target] if regrouping.kind is regroupings.Kind.SPLIT else []
+        return Done({"Undone": _shape(regrouping)}, told, traces=Traces(texts=gone))
 
-    return Commit(write)
+    return Commit(write, erases=True, after=lambda: tools.galleries.refresh(before))
 
 
 def _mergeable(connection: Connection, gallery: Gallery, user: User, merged: User) -> list[Enrolled]:
