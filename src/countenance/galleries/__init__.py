@@ -1,7 +1,8 @@
 """THE MEMORY: create, enrol, verify (1:1), identify (1:N), forget.
 
-`store` is the rows of galleries and faces, `users` those of people, `distinct` who is not whom, `concerned` whom a
-call concerns, `index` the exact search; this file keeps each gallery's indexes, of faces and of users, in step with their rows.
+`store` is the rows of galleries and faces, `users` those of people, `distinct` who is not whom, `concerned`
+whom a call concerns, `index` the exact search; this file keeps each gallery's indexes, of faces and of users,
+in step with their rows.
 A search first reads the gallery's change number, so every process on one database sees every
 acknowledged enrolment and removal at its next search. Vectors are in the database alone: memory holds
 their codes (docs/decisions/0012-exact-search.md), or Milvus a copy that is never believed (docs/milvus.md);
