@@ -29,6 +29,7 @@
         ├── PolicyError                         a pack that does not parse or validate
         ├── LedgerError                         a record that does not verify
         ├── PhotoError                          a photo at the shell that cannot be read
+        ├── VideoError                          a clip that cannot be read: at the shell, or why a job failed
         └── DataError                           a labelled set that is absent or not as expected
 
 A service error's body says `Message`, a front end's says `message`: real traces differ in just that way.
@@ -200,6 +201,10 @@ class LedgerError(OperatorError):
 
 
 class PhotoError(OperatorError):
+    pass
+
+
+class VideoError(OperatorError):
     pass
 
 
