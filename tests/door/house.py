@@ -41,7 +41,7 @@ class WatchedVision(FakeVision):
         assert not transaction_open(), "a model ran while a transaction was open"
         self.asked += 1
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
+    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
         self._watch()
         return super().detect(image)
 

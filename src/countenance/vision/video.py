@@ -1,8 +1,10 @@
 """A clip to upright frames, a few a second: any container and codec that FFmpeg's own libraries know.
 
 Which frames: of the instants 0, 1/rate, 2/rate ... after the first frame, each takes the first frame that is
-shown at or after it. No frame is taken twice, so a clip slower than the rate gives every frame it has. Times
-are the clip's own, as a player shows them: variable frame rates and cuts at the start are kept.
+shown at or after it. No frame is taken twice, so a clip slower than the rate gives every frame it has. Where
+frames come SPARING times as often as the rate or more, those that no other frame is predicted from are not
+decoded (half of them, mostly) and none of them is taken. Times are the clip's own, as a player shows them:
+variable frame rates and cuts at the start are kept.
 
 Only formats that hold pictures of their own are opened, and no protocol: a playlist could make this machine
 read other files or call other hosts.
@@ -11,6 +13,7 @@ read other files or call other hosts.
 from __future__ import annotations
 
 import io
+import itertools
 import queue
 import threading
 from collections.abc import Generator, Iterator
@@ -34,6 +37,9 @@ FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,m4v,h264,hevc,ivf,dv,nut"
 )
 """FFmpeg's names of the containers that are opened."""
+
+SPARING: Final = 4
+"""Times the rate from which frames are left undecoded: where every second one is, the next is near enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Clip:
 
     def frames(self, rate: float) -> Iterator[Frame]:
         """Frames in order, `rate` a second at most, decoded by a thread of their own. To be read once."""
-        return _ahead(self._sampled(rate), self._limits.ahead)
+        return _ahead(self._sampled(Fraction(rate)), self._limits.ahead)
 
     def _begin(self) -> tuple[Iterator[VideoFrame], VideoFrame]:
         frames = self._decoded()
@@ -123,24 +129,32 @@ class Clip:
             except av.error.FFmpegError:
                 self.damaged += 1
 
-    def _sampled(self, rate: float) -> Iterator[Frame]:
-        rest, first = self._first
-        begin = Fraction(self._container.start_time or 0, av.time_base)
-        step = 1 / (self._stream.average_rate or Fraction(25))
-        taken = -1
-        origin: Fraction | None = None
-        last = Fraction(-1)
-        for frame in _chain(first, rest):
-            shown = (
-                Fraction(frame.pts) * _base(frame, self._stream) - begin if frame.pts is not None else None
-            )
-            at = shown if shown is not None and shown > last else last + step if last >= 0 else Fraction(0)
-            last = at
+    def _sampled(self, rate: Fraction) -> Iterator[Frame]:
+        context = self._stream.codec_context
+        if self._stream.average_rate and self._stream.average_rate >= SPARING * rate:
+            context.skip_frame = "NONREF"
+        taken, origin, before = -1, None, None
+        for at, frame in self._timed():
             origin = at if origin is None else origin
-            instant = int((at - origin) * Fraction(rate))
+            if before is not None and (at - before) * rate > 1:
+                context.skip_frame = "DEFAULT"  # nothing is predicted from most frames of this clip
+            before = at
+            instant = int((at - origin) * rate)
             if instant > taken:
                 taken = instant
                 yield Frame(max(0, round(at * 1000)), Image(self._pixels(frame), b""))
+
+    def _timed(self) -> Iterator[tuple[Fraction, VideoFrame]]:
+        """All frames with their times in seconds. One without a time, or before the last, follows on it."""
+        rest, first = self._first
+        begin = Fraction(self._container.start_time or 0, av.time_base)
+        step = 1 / (self._stream.average_rate or Fraction(25))
+        last = -step
+        for frame in itertools.chain([first], rest):
+            base = frame.time_base or self._stream.time_base
+            shown = None if frame.pts is None or base is None else frame.pts * base - begin
+            last = shown if shown is not None and shown > last else last + step
+            yield last, frame
 
     def _pixels(self, frame: VideoFrame) -> Pixels:
         width, height = self._shown(frame)
@@ -212,15 +226,6 @@ def _stream(container: InputContainer) -> VideoStream:
     stream = container.streams.video[0]
     stream.codec_context.thread_type = "AUTO"
     return stream
-
-
-def _base(frame: VideoFrame, stream: VideoStream) -> Fraction:
-    return Fraction(frame.time_base or stream.time_base or Fraction(1, 1000))
-
-
-def _chain(first: VideoFrame, rest: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    yield first
-    yield from rest
 
 
 def _ahead(frames: Iterator[Frame], depth: int) -> Iterator[Frame]:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from countenance.types import Attribute, Description, Face, Image, Point
+from countenance.types import NO_TRAITS, Attribute, Description, Face, Image, Point
 from countenance.vision import Vision
 from countenance.vision.runtime import default_threads
 from countenance.vision.tracking import Person, Portrait, Sighting, Tracker, people
@@ -39,8 +39,28 @@ CHANGED: Final = 0.6
 ALIKE: Final = 0.3
 """Cosine from which two faces in nearly one place at nearly one time are taken for one person's."""
 
+CANVAS: Final = 1024
+"""Side in pixels of the closest look at a frame: nearly all of what 1,920 finds, at a third of the time
+(docs/video.md). Rekognition's own least face, 40 pixels of a frame 1,920 wide, is 21 on it."""
+
 SMALLEST: Final = 20.0
 """Pixels across: a smaller face is not asked who it is like."""
+
+LIT: Final = 30.0
+"""Brightness (Quality) from which light takes nothing from a face. Measured: under 12 strangers' faces lie as
+near each other as one person's do elsewhere (cosines up to .59)."""
+
+CHANGING: Final = frozenset(
+    {
+        Attribute.EMOTIONS,
+        Attribute.EYE_DIRECTION,
+        Attribute.EYES_OPEN,
+        Attribute.FACE_OCCLUDED,
+        Attribute.MOUTH_OPEN,
+        Attribute.SMILE,
+    }
+)
+"""What watch() reads in every frame. The others are read off a track's portraits."""
 
 PORTRAITS: Final = 5
 """Faces of a track that are looked at closely for who it is like."""
@@ -98,7 +118,7 @@ def look(
     """
 
     def seen(frame: Frame) -> Look:
-        faces = vision.detect(frame.image)
+        faces = vision.detect(frame.image, CANVAS)
         told = vision.describe(frame.image, faces, asked) if asked is not None else ()
         return Look(frame, faces, told, _thumbnail(frame.image))
 
@@ -122,15 +142,17 @@ def watch(
     least: float | None = None,
     progress: Progress = lambda _: None,
 ) -> Watched:
-    """Everybody seen in a clip, by first sight. Of descriptions the thirty points are left out.
+    """Everybody seen in a clip, by first sight. Of descriptions the points are left out.
 
-    asked: attributes to read of each face; None for no description at all. least: the cosine from which two
-    tracks are joined to one person; None leaves every track a person of its own and embeds nobody.
-    Raises ModelError, and what `progress` raises.
+    asked: attributes to read; None for no description at all. Those that last (CHANGING has the others) are
+    read where there are portraits: with `least`. least: the cosine from which two tracks are joined to one
+    person; None leaves every track a person of its own, without portraits. Raises ModelError, and what
+    `progress` raises.
     """
-    following = _Following(vision if least is not None else None)
+    changing = None if asked is None else CHANGING.intersection(asked)
+    following = _Following(vision if least is not None else None, frozenset(asked or ()) - CHANGING)
     times = []
-    for each in look(vision, clip, asked, rate=rate):
+    for each in look(vision, clip, changing, rate=rate):
         following.add(each)
         times.append(each.frame.timestamp_ms)
         progress(each.frame.timestamp_ms)
@@ -139,10 +161,14 @@ def watch(
 
 
 class _Following:
-    """Follows faces from look to look. vision: None where nobody is asked who they are like."""
+    """Follows faces from look to look. vision: None where nobody is asked who they are like.
 
-    def __init__(self, vision: Vision | None) -> None:
+    lasting: the attributes to read off portraits.
+    """
+
+    def __init__(self, vision: Vision | None, lasting: frozenset[Attribute]) -> None:
         self._vision = vision
+        self._lasting = lasting
         self.tracker = Tracker(self._alike)
         self.portraits: dict[int, list[Portrait]] = {}
         self._taken: dict[int, int] = {}  # when the newest portrait of each track was taken
@@ -175,9 +201,13 @@ class _Following:
         assert self._look is not None
         assert self._vision is not None
         if place not in self._now:
-            face, told = self._look.faces[place : place + 1], self._look.descriptions[place : place + 1]
-            [embedding] = self._vision.embed(self._look.frame.image, face, told or None)
-            self._now[place] = Portrait(_goodness(self._look, place), embedding)
+            image, face = self._look.frame.image, self._look.faces[place : place + 1]
+            told = self._look.descriptions[place : place + 1]
+            if self._lasting:
+                told = self._vision.describe(image, face, self._lasting)
+            [embedding] = self._vision.embed(image, face, told or None)
+            traits = told[0].traits if self._lasting else NO_TRAITS
+            self._now[place] = Portrait(_goodness(self._look, place), embedding, traits)
         return self._now[place]
 
     def _alike(self, place: int, number: int) -> bool:
@@ -190,22 +220,27 @@ class _Following:
 
 
 def _goodness(look: Look, place: int) -> float:
-    """How well a face shows who it is: its size, up to what the embedder sees, and how little it is turned."""
+    """How well a face shows who it is: its size, up to what the embedder sees, its turn and its light."""
     face = look.faces[place]
     width = face.box.width * look.frame.image.width
     if width < SMALLEST:
         return 0.0
-    turned = 1.0
+    seen = min(1.0, width / 112) * face.confidence / 100
     if look.descriptions:
-        pose = look.descriptions[place].pose
-        turned = max(0.1, math.cos(math.radians(pose.yaw)) * math.cos(math.radians(pose.pitch)))
-    return min(1.0, width / 112) * turned * face.confidence / 100
+        told = look.descriptions[place]
+        seen *= max(0.1, math.cos(math.radians(told.pose.yaw)) * math.cos(math.radians(told.pose.pitch)))
+        seen *= min(1.0, told.quality.brightness / LIT)
+    return seen
 
 
 def _lean(seen: Sighting) -> Sighting:
-    """A sighting without its thirty points: of a long clip they would be most of what is held."""
+    """A sighting without the points of its description: of a long clip they would be most of what is held."""
     told = seen.description
-    return seen if told is None else replace(seen, description=replace(told, points=NO_POINTS))
+    return (
+        seen
+        if told is None
+        else replace(seen, description=replace(told, points=NO_POINTS, placed=seen.face.landmarks))
+    )
 
 
 NO_POINTS: Final[Mapping[str, Point]] = MappingProxyType({})
