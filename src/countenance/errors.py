@@ -12,6 +12,8 @@
     │   ├── Conflict                            ConflictException                400
     │   ├── IdempotentParameterMismatch         IdempotentParameterMismatchException 400
     │   ├── ServiceQuotaExceeded                ServiceQuotaExceededException    400
+    │   ├── LimitExceeded                   LimitExceededException           400
+    │   ├── VideoTooLarge                   VideoTooLargeException           400
     │   ├── InvalidPaginationToken              InvalidPaginationTokenException  400
     │   ├── Throttling                          ThrottlingException              400
     │   ├── InternalServer                      InternalServerError              500
@@ -103,6 +105,14 @@ class IdempotentParameterMismatch(AwsError):
 
 class ServiceQuotaExceeded(AwsError):
     code, status = "ServiceQuotaExceededException", 400
+
+
+class LimitExceeded(AwsError):
+    code, status = "LimitExceededException", 400
+
+
+class VideoTooLarge(AwsError):
+    code, status = "VideoTooLargeException", 400
 
 
 class InvalidPaginationToken(AwsError):

@@ -7,6 +7,11 @@
 5 run       the operation computes, outside any transaction, and returns what to commit
 6 commit    one short transaction: its writes and the outcome's entry
 7 answer    encode by the service model, with a receipt that names both entries
+
+A call that puts its work off (Start...) ends with a job in the queue. `Gate.work` takes a job through the
+same steps once more, as the call that started it: 2 by the rules and the holder of the key of that day, 3 to
+6 as above, with the job's end in the transaction of its outcome. A call that reads what it found (Get...) is
+decided by what was asked for at its start (docs/decisions/0016-jobs.md).
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance import refusal
+from countenance import jobs, refusal
 from countenance.aws import model
 from countenance.database import Database, Statement
 from countenance.declared import NOTHING, Change, Declared, changes, stated, widens
@@ -36,6 +41,7 @@ from countenance.errors import (
     StorageError,
 )
 from countenance.galleries import store
+from countenance.jobs import Halted, Job, Lease, State
 from countenance.ledger import (
     SILENCE,
     Entry,
@@ -43,13 +49,14 @@ from countenance.ledger import (
     Model,
     Record,
     Result,
+    Stage,
     Told,
     Written,
     decision_entry,
     outcome_entry,
     private,
 )
-from countenance.operations import Call, Commit, Done, Operation, Request, Tools
+from countenance.operations import Call, Commit, Done, Operation, Request, Tools, started
 from countenance.operations.catalogue import catalogue
 from countenance.operations.galleries import population
 from countenance.policy import Asked, Collection, Org, Policy, defaults, question
@@ -121,7 +128,7 @@ class Gate:
     """The door to the tools. Policy and ledger are not optional; there is no flag around either.
 
     process: the name under which this process is known to be at work on the home. region: the one that
-    ARNs name.
+    ARNs name. longest: how long a job may take.
     """
 
     database: Database
@@ -131,6 +138,7 @@ class Gate:
     clock: Callable[[], dt.datetime]
     process: str
     region: str
+    longest: dt.timedelta = dt.timedelta(hours=12)
     operations: Mapping[str, Operation] = field(default_factory=lambda: catalogue(model.operations()))
 
     def call(self, target: str | None, body: bytes, caller: Caller, declared: Declared = NOTHING) -> Answer:
@@ -156,11 +164,81 @@ class Gate:
         try:
             ended = self._run(call, recorded.decision)
         except AwsError as error:
-            return _failure(error, request_id, self._failed(recorded.decision, error))
+            return _failure(error, request_id, self._failed(call, recorded.decision, error))
         if ended.error is not None:
             return _failure(ended.error, request_id, ended.receipt)
         done = ended.done
         return Answer(200, ended.body, request_id, done.answer, None, ended.receipt, done.notes)
+
+    def work(self, stopping: Callable[[], bool]) -> Job | None:
+        """Take the job that has waited longest through the door; which it was, None where none waits.
+
+        What becomes of it is in its row. stopping: whether to leave it to another worker. Raises StorageError
+        or LedgerError where not even that could be written: then its lease runs out, and it is run again.
+        """
+        lease = self._lease(stopping)
+        if lease is None:
+            return None
+        try:
+            self._resume(lease)
+        except Halted as halt:
+            LOG.info("job %s: %s", lease.job.job_id, type(halt).__name__)
+        return lease.job
+
+    def _resume(self, lease: Lease) -> None:
+        """Steps 2 to 6 for a job. Raises Halted where somebody else has said already how it ends."""
+        try:
+            call = self._resumed(lease)
+            matter = self._matter(call)
+            decision = self._decide(call, matter)
+            recorded = self._record(call, matter, decision, str(uuid.uuid4()))
+        except AwsError as error:
+            message = error.message
+            self.database.write(lambda connection: lease.ended(connection, State.FAILED, message))
+            return
+        if not decision.allowed:
+            return
+        try:
+            self._run(call, recorded.decision)
+        except AwsError as error:
+            self._failed(call, recorded.decision, error)
+        except Halted as halt:
+            self._halted(lease, recorded.decision, halt)
+
+    def _lease(self, stopping: Callable[[], bool]) -> Lease | None:
+        now = self.clock()
+        with self.database.reading() as connection:
+            if not jobs.anyone_waiting(connection, now):
+                return None
+        job = self.database.write(lambda connection: jobs.take(connection, self.process, now))
+        return None if job is None else Lease(self.database, job, self.clock, stopping, self.longest)
+
+    def _resumed(self, lease: Lease) -> Call:
+        """The call that put the job off, by the holder of its key as he is registered today, of a collection
+        as it is today. Raises AccessDenied where the key is no longer in force."""
+        job = lease.job
+        asked = started.read(job, self.tools.keys, self.policy.vocabulary)
+        with self.database.reading() as connection:
+            held = self.tools.keys.find(connection, job.key)
+        if held is None:
+            raise AccessDenied(detail=f"the key {job.key}, which started the job, is no longer in force")
+        call = self._call(job.operation, asked.request, held[0], asked.declared)
+        return dataclasses.replace(call, job=job, lease=lease)
+
+    def _halted(self, lease: Lease, decision: Written, halt: Halted) -> None:
+        """Record that a job's work was broken off; where another worker took it over, that one did so."""
+
+        def write(connection: Connection) -> None:
+            if halt.state is not None:
+                lease.ended(connection, halt.state, halt.message)
+            if self.ledger.outcome(connection, decision.seq) is None:
+                result = Result.INTERRUPTED if halt.error is None else Result.FAILED
+                self._conclude(connection, decision.seq, result, halt.error)
+
+        try:
+            self.database.write(write)
+        except Halted as sooner:
+            self._halted(lease, decision, sooner)
 
     def interrupt(self, alive: Callable[[str], bool]) -> int:
         """Give every decision whose process is gone its `interrupted` entry; how many there were.
@@ -188,15 +266,30 @@ class Gate:
         return self.database.write(write)
 
     def _found(self, name: str, asked: Request, caller: Caller, declared: Declared) -> Call:
-        """The call, defaults filled in, with the caller's collection it names, if there is one."""
+        """The call, defaults filled in, with the caller's collection it names, if there is one.
+
+        A call that reads a job's results is about what was asked for when the job was started.
+        """
         operation = self.operations[name]
         request = {**operation.defaults, **asked}
-        collection = operation.collection(request, caller)
+        job = None
+        if operation.reads:
+            with self.database.reading() as connection:
+                job = jobs.find(connection, caller.account, asked["JobId"], operation.reads)
+        if job is not None:
+            before = started.read(job, self.tools.keys, self.policy.vocabulary)
+            request, declared = {**before.request, **asked}, before.again(declared)
+        call = self._call(name, request, caller, declared)
+        settled = operation.settled(asked, call.gallery, declared)
+        return dataclasses.replace(call, request={**call.request, **settled}, job=job)
+
+    def _call(self, name: str, request: Request, caller: Caller, declared: Declared) -> Call:
+        """The call, with the caller's collection it names, if there is one."""
+        collection = self.operations[name].collection(request, caller)
         gallery = None
         if collection is not None:
             with self.database.reading() as connection:
                 gallery = store.find(connection, caller.account, collection)
-        request |= operation.settled(asked, gallery, declared)
         return Call(name, request, caller, self.region, self.clock(), gallery, declared)
 
     def _matter(self, call: Call) -> Matter:
@@ -257,20 +350,34 @@ class Gate:
             defaults=defaults(call.declared, matter.collection, self.policy.reads),
             changed=matter.changed,
             refusal="" if decision.allowed else refusal.note(decision),
+            stage=_stage(call, operation),
+            started=call.job.started if call.job else None,
         )
-        return self.database.write(lambda connection: self._admit(connection, call, entry, record))
+        why = "" if decision.allowed else refusal.denied(call, decision).message
+        return self.database.write(lambda connection: self._admit(connection, call, entry, record, why))
 
-    def _admit(self, connection: Connection, call: Call, entry: Entry, record: Record) -> Recorded:
-        """Write a decision, counted among its key's calls; a refusal with its outcome."""
+    def _admit(self, connection: Connection, call: Call, entry: Entry, record: Record, why: str) -> Recorded:
+        """Write a decision, counted among its key's calls; a refusal, and why, with its outcome."""
         counter = self.tools.keys.count(connection, call.caller.key)
         written = self.ledger.append(connection, {**entry, "counter": counter})
         if record.said:
             self.tools.vault.put(connection, written.seq, record, call.now)
         _OPEN.run(connection, decision=written.seq, process=self.process, outcome=None)
+        if call.lease is not None:
+            self._take_over(connection, call.lease, written)
         if entry["allowed"]:
             return Recorded(written, None)
         outcome = self._conclude(connection, written.seq, Result.REFUSED, AccessDenied.code)
+        if call.lease is not None:
+            call.lease.ended(connection, State.FAILED, why)
         return Recorded(written, _receipt(written, outcome))
+
+    def _take_over(self, connection: Connection, lease: Lease, decision: Written) -> None:
+        """A job's attempt begins: an earlier one, whose worker is gone, is over."""
+        before = lease.job.decision
+        lease.began(connection, decision.seq)
+        if before is not None and self.ledger.outcome(connection, before) is None:
+            self._conclude(connection, before, Result.INTERRUPTED)
 
     def _model(self, call: Call) -> Model:
         vision = self.tools.vision
@@ -280,10 +387,12 @@ class Gate:
     def _run(self, call: Call, decision: Written) -> Ended:
         """The operation, then its writes and the outcome's entry in one transaction.
 
-        Raises the operation's AwsError, or InternalServer where models or disk failed it.
+        Raises the operation's AwsError, or InternalServer where models or disk failed it; Halted of a job.
         """
+        operation = self.operations[call.operation]
+        call = dataclasses.replace(call, decision=decision.seq)
         try:
-            work = self.operations[call.operation].run(call, self.tools)
+            work = operation.run(call, self.tools) if call.lease is None else operation.job(call, self.tools)
             ready = model.encode(call.operation, work.answer) if isinstance(work, Done) else None
 
             def write(connection: Connection) -> Ended:
@@ -294,7 +403,7 @@ class Gate:
 
             ended = self.database.write(write)
             return self._follow(work, ended) if isinstance(work, Commit) else ended
-        except AwsError:
+        except (AwsError, Halted):
             raise
         except Exception as error:  # whatever it was, an allowed call gets its outcome
             LOG.exception("%s failed", call.operation)
@@ -316,16 +425,21 @@ class Gate:
         )
         return dataclasses.replace(ended, error=error)
 
-    def _failed(self, decision: Written, error: AwsError) -> Receipt | None:
-        """Record that an allowed call failed. Where even that fails, the decision stays open: the next
-        start calls it interrupted."""
+    def _failed(self, call: Call, decision: Written, error: AwsError) -> Receipt | None:
+        """Record that an allowed call failed, and its job with it. Where even that fails, the decision stays
+        open: the next start calls it interrupted."""
+
+        def write(connection: Connection) -> Written:
+            if call.lease is not None:
+                call.lease.ended(connection, State.FAILED, error.message)
+            return self._conclude(connection, decision.seq, Result.FAILED, error.code)
+
         try:
-            return _receipt(
-                decision,
-                self.database.write(
-                    lambda connection: self._conclude(connection, decision.seq, Result.FAILED, error.code)
-                ),
-            )
+            return _receipt(decision, self.database.write(write))
+        except Halted as sooner:
+            assert call.lease is not None
+            self._halted(call.lease, decision, sooner)
+            return None
         except CountenanceError:
             LOG.exception("the outcome of decision %s was not recorded", decision.seq)
             return None
@@ -355,6 +469,15 @@ _CLOSE = Statement(
     .where(calls.c.decision == sa.bindparam("closing"), calls.c.outcome.is_(None))
     .values(outcome=sa.bindparam("at"), process=None)
 )
+
+
+def _stage(call: Call, operation: Operation) -> Stage | None:
+    """What of a job a decision lets in; None where there is none."""
+    if call.lease is not None:
+        return Stage.RUN
+    if operation.reads:
+        return Stage.READ
+    return Stage.START if operation.puts_off else None
 
 
 def _receipt(decision: Written, outcome: Written) -> Receipt:

@@ -107,10 +107,11 @@ class Finding:
 
 class Halted(Exception):
     """Work must not go on. error: what the ledger calls it, None for an interruption. state: what becomes of
-    the job, None where that is settled already."""
+    the job, None where that is settled already; message: what it says of that."""
 
     error: ClassVar[str | None] = None
     state: ClassVar[State | None] = None
+    message: ClassVar[str] = ""
 
 
 class Stopped(Halted):
@@ -130,7 +131,7 @@ class Cancelled(Halted):
 class Overdue(Halted):
     """It took longer than jobs may."""
 
-    error, state = "TimedOut", State.TIMED_OUT
+    error, state, message = "TimedOut", State.TIMED_OUT, "it took longer than a job may"
 
 
 def add(connection: Connection, **values: Any) -> int:

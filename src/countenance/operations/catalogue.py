@@ -17,8 +17,10 @@ from countenance.operations import (
     faces,
     galleries,
     grouping,
+    queued,
     record,
     searching,
+    videos,
 )
 from countenance.types import Action
 
@@ -48,6 +50,8 @@ SERVED: Mapping[str, Operation] = {
     **erasure.OPERATIONS,
     **grouping.OPERATIONS,
     **record.OPERATIONS,
+    **queued.OPERATIONS,
+    **videos.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 
