@@ -15,22 +15,21 @@ import uuid
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 
 from countenance.audit import search
 from countenance.database import Database
 from countenance.galleries import Galleries, store
 from countenance.galleries import rows as rows_of
-from countenance.schema import faces
+from countenance.schema import collections, faces
 from countenance.types import Embedding, Gallery, Probe
 
 NOW = dt.datetime.now(dt.UTC)
 PIECE = 20_000
 
 
-def fill(database: Database, rows: np.ndarray) -> Gallery:
-    """A gallery with these vectors, written past the functions that check a template at a time."""
-    made = database.write(lambda c: store.create(c, "111122223333", "many", "made-up", {}, NOW))
-    assert made is not None
+def fill(database: Database, made: Gallery, rows: np.ndarray) -> None:
+    """These vectors into a gallery, past the functions that check a template at a time."""
 
     def some(start: int) -> list[dict[str, object]]:
         return [
@@ -51,8 +50,13 @@ def fill(database: Database, rows: np.ndarray) -> Gallery:
 
     for start in range(0, len(rows), PIECE):
         database.write(lambda c, start=start: c.execute(faces.insert(), some(start)) and None)
-    database.write(lambda c: rows_of.advance(c, made.number))
-    return made
+
+    def end(connection: sa.Connection) -> None:
+        size = collections.update().where(collections.c.number == made.number).values(size=len(rows))
+        connection.execute(size)
+        rows_of.advance(connection, made.number)
+
+    database.write(end)
 
 
 def main() -> None:
@@ -64,7 +68,10 @@ def main() -> None:
         rows = np.zeros((options.faces, 128), np.float32)
         list(search.made(options.faces, 128, rows))
         database = Database(f"sqlite:///{Path(folder) / 'many.db'}")
-        gallery, galleries = fill(database, rows), Galleries(database)
+        gallery = database.write(lambda c: store.create(c, "111122223333", "many", "made-up", {}, NOW))
+        assert gallery is not None
+        fill(database, gallery, rows)
+        galleries = Galleries(database)
         probes = [Probe(Embedding(each, "made-up")) for each in search.asked(options.searches, rows)]
         began = time.perf_counter()
         galleries.refresh(gallery)

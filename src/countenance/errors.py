@@ -15,6 +15,7 @@
     │   ├── LimitExceeded                   LimitExceededException           400
     │   ├── VideoTooLarge                   VideoTooLargeException           400
     │   ├── InvalidPaginationToken              InvalidPaginationTokenException  400
+    │   ├── ProvisionedThroughputExceeded       ProvisionedThroughputExceededException 400
     │   ├── Throttling                          ThrottlingException              400
     │   ├── InternalServer                      InternalServerError              500
     │   └── FrontEnd                            what AWS's front end says before the service sees a call
@@ -118,6 +119,11 @@ class VideoTooLarge(AwsError):
 class InvalidPaginationToken(AwsError):
     code, status = "InvalidPaginationTokenException", 400
     sentence = "Invalid Pagination Token"
+
+
+class ProvisionedThroughputExceeded(AwsError):
+    code, status = "ProvisionedThroughputExceededException", 400
+    sentence = "Provisioned Rate exceeded"
 
 
 class Throttling(AwsError):

@@ -3,7 +3,8 @@
 1 decode    by the service model; bad input is AWS's error and nothing is used
 2 decide    facts of the call -> policy; whatever is not clearly permitted is refused
 3 record    the decision is in the ledger before any work; if it cannot be, the call fails
-4 refuse    AccessDeniedException, naming the rule, its source and what would change the answer
+4 refuse    AccessDeniedException, naming the rule, its source and what would change the answer; a key whose
+            day's quota is spent: ProvisionedThroughputExceededException
 5 run       the operation computes, outside any transaction, and returns what to commit
 6 commit    one short transaction: its writes and the outcome's entry
 7 answer    encode by the service model, with a receipt that names both entries
@@ -38,6 +39,7 @@ from countenance.errors import (
     AwsError,
     CountenanceError,
     InternalServer,
+    ProvisionedThroughputExceeded,
     StorageError,
 )
 from countenance.galleries import store
@@ -107,10 +109,12 @@ class Matter:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A decision in the ledger. receipt: both entries, where the refusal was the outcome."""
+    """A decision in the ledger. receipt: both entries, where the refusal was the outcome. spent: the key's
+    quota, where that is what refused."""
 
     decision: Written
     receipt: Receipt | None
+    spent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +162,8 @@ class Gate:
         except CountenanceError:
             LOG.exception("call %s was not recorded, so it was not run", request_id)
             return _failure(InternalServer(detail="nothing was done or recorded"), request_id, None)
-        if not decision.allowed:
-            notes = {refusal.HEADER: refusal.note(decision)}
-            return _failure(refusal.denied(call, decision), request_id, recorded.receipt, notes)
+        if recorded.receipt is not None:
+            return _refused(call, decision, recorded.spent, request_id, recorded.receipt)
         try:
             ended = self._run(call, recorded.decision)
         except AwsError as error:
@@ -357,9 +360,15 @@ class Gate:
         return self.database.write(lambda connection: self._admit(connection, call, entry, record, why))
 
     def _admit(self, connection: Connection, call: Call, entry: Entry, record: Record, why: str) -> Recorded:
-        """Write a decision, counted among its key's calls; a refusal, and why, with its outcome."""
-        counter = self.tools.keys.count(connection, call.caller.key)
-        written = self.ledger.append(connection, {**entry, "counter": counter})
+        """Write a decision, counted among its key's calls; a refusal, and why, with its outcome. What policy
+        permits, a spent quota refuses, where it was not put off: every process counts in this row, within the
+        transaction."""
+        count = self.tools.keys.count(connection, call.caller.key, call.now.timestamp())
+        spent = count.spent if entry["allowed"] and call.lease is None else None
+        if spent is not None:
+            note = refusal.spent_note(spent, str(entry["pack"]))
+            entry = {**entry, "allowed": False, "rules": [refusal.QUOTA], "refusal": note}
+        written = self.ledger.append(connection, {**entry, "counter": count.calls})
         if record.said:
             self.tools.vault.put(connection, written.seq, record, call.now)
         _OPEN.run(connection, decision=written.seq, process=self.process, outcome=None)
@@ -367,10 +376,11 @@ class Gate:
             self._take_over(connection, call.lease, written)
         if entry["allowed"]:
             return Recorded(written, None)
-        outcome = self._conclude(connection, written.seq, Result.REFUSED, AccessDenied.code)
+        error = AccessDenied.code if spent is None else ProvisionedThroughputExceeded.code
+        outcome = self._conclude(connection, written.seq, Result.REFUSED, error)
         if call.lease is not None:
             call.lease.ended(connection, State.FAILED, why)
-        return Recorded(written, _receipt(written, outcome))
+        return Recorded(written, _receipt(written, outcome), spent)
 
     def _take_over(self, connection: Connection, lease: Lease, decision: Written) -> None:
         """A job's attempt begins: an earlier one, whose worker is gone, is over."""
@@ -478,6 +488,15 @@ def _stage(call: Call, operation: Operation) -> Stage | None:
     if operation.reads:
         return Stage.READ
     return Stage.START if operation.puts_off else None
+
+
+def _refused(call: Call, decision: Decision, spent: int | None, request_id: str, receipt: Receipt) -> Answer:
+    """By policy, or by the quota that is spent."""
+    if spent is None:
+        notes = {refusal.HEADER: refusal.note(decision)}
+        return _failure(refusal.denied(call, decision), request_id, receipt, notes)
+    notes = {refusal.HEADER: refusal.spent_note(spent, decision.pack)}
+    return _failure(refusal.spent(spent), request_id, receipt, notes)
 
 
 def _receipt(decision: Written, outcome: Written) -> Receipt:

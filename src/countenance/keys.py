@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
@@ -27,6 +27,9 @@ from countenance.database import Statement
 from countenance.errors import HomeError
 from countenance.schema import keys, organisations
 from countenance.types import Caller, OrganisationKind
+
+DAY = 86_400
+"""Seconds. A quota's day begins at midnight, UTC."""
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -50,7 +53,8 @@ class Key:
     """A credential as it may be shown: everything but the secret. Times are epoch seconds.
 
     purpose: what a call is for that does not say. purposes: what its calls may be for, that one included.
-    policy_owner: whether it may open what a tag had shut.
+    policy_owner: whether it may open what a tag had shut. quota: calls a day (UTC) that it may make, None for
+    any number. calls: what it has made. day, used: the day of the last one since 1970, and calls on it.
     """
 
     access_key_id: str
@@ -60,6 +64,27 @@ class Key:
     revoked: float | None
     purposes: frozenset[str] = frozenset()
     policy_owner: bool = False
+    quota: int | None = None
+    calls: int = 0
+    day: int = 0
+    used: int = 0
+
+    def used_on(self, now: float) -> int:
+        """Calls on the day (UTC) of a moment."""
+        return self.used if self.day == now // DAY else 0
+
+
+class Count(NamedTuple):
+    """A key's calls, the one at hand included: in all, and on its day. quota: how many that day may have."""
+
+    calls: int
+    used: int
+    quota: int | None
+
+    @property
+    def spent(self) -> int | None:
+        """The quota, where this call is beyond it."""
+        return self.quota if self.quota is not None and self.used > self.quota else None
 
 
 class Keys:
@@ -120,27 +145,45 @@ class Keys:
         others: Collection[str] = (),
         *,
         policy_owner: bool = False,
+        quota: int | None = None,
     ) -> tuple[Key, str]:
         """A new key and its secret, shown once. others: what its calls may be for beside `purpose`."""
         key_id = "CNT" + "".join(secrets.choice(_ALPHABET) for _ in range(17))
         secret = base64.b64encode(secrets.token_bytes(30)).decode()
-        key = Key(key_id, organisation, purpose, time.time(), None, _allowed(purpose, others), policy_owner)
+        allowed = _allowed(purpose, others)
+        key = Key(key_id, organisation, purpose, time.time(), None, allowed, policy_owner, quota)
         row = {
             "access_key_id": key_id,
             "account": organisation.account,
             "purpose": purpose,
             "purposes": _written(others),
             "policy_owner": int(policy_owner),
+            "quota": quota,
         }
         of = {
             "kind": organisation.kind.value,
             "place": organisation.place,
             "groups": _written(organisation.groups),
         }
-        nonce = secrets.token_bytes(12)
-        sealed = nonce + self._seal.encrypt(nonce, secret.encode(), _bound(row | of))
+        sealed = self._sealed(secret, _bound(row | of))
         connection.execute(keys.insert().values(secret=sealed, created=key.created, **row))
         return key, secret
+
+    def limit(self, connection: Connection, access_key_id: str, quota: int | None) -> Key | None:
+        """Give a key another quota; the key, or None where none that opens is in force. It is sealed anew:
+        whoever changes the number in the database makes the key useless."""
+        row = connection.execute(_in_force(access_key_id)).first()
+        secret = None if row is None else self._opened(row)
+        if row is None or secret is None:
+            return None
+        bound = _bound({name: getattr(row, name) for name in (*_HOLDER, *_FURTHER)} | {"quota": quota})
+        update = keys.update().where(keys.c.access_key_id == access_key_id)
+        connection.execute(update.values(quota=quota, secret=self._sealed(secret, bound)))
+        return dataclasses.replace(_key(row), quota=quota)
+
+    def _sealed(self, secret: str, bound: bytes) -> bytes:
+        nonce = secrets.token_bytes(12)
+        return nonce + self._seal.encrypt(nonce, secret.encode(), bound)
 
     def revoke(self, connection: Connection, access_key_id: str) -> Key | None:
         """The key that was in force until now; None where there was none. Its secret is erased, so that
@@ -153,10 +196,10 @@ class Keys:
         connection.execute(update.values(revoked=now, secret=b""))
         return dataclasses.replace(_key(row), revoked=now)
 
-    def count(self, connection: Connection, access_key_id: str) -> int:
-        """One more call of this key: how many it has made. A gap in the ledger's counters shows a loss."""
-        [(calls,)] = _COUNT.run(connection, key=access_key_id)
-        return int(calls)
+    def count(self, connection: Connection, access_key_id: str, now: float) -> Count:
+        """One more call of this key, at an epoch second. A gap in the ledger's counters shows a loss."""
+        [row] = _COUNT.run(connection, key=access_key_id, today=int(now // DAY))
+        return Count(*row)
 
     def list(self, connection: Connection) -> list[Key]:
         return [_key(row) for row in connection.execute(_KEYS.order_by(keys.c.created))]
@@ -191,7 +234,7 @@ class Keys:
     def _opened(self, row: sa.Row[Any]) -> str | None:
         """The secret of a key; None where it was sealed under another master key or for another holder."""
         try:
-            bound = _bound({name: getattr(row, name) for name in (*_HOLDER, *_FURTHER)})
+            bound = _bound({name: getattr(row, name) for name in (*_HOLDER, *_FURTHER, "quota")})
             return self._seal.decrypt(row.sealed[:12], row.sealed[12:], bound).decode()
         except (InvalidTag, TypeError, ValueError):  # a changed row may hold anything
             return None
@@ -200,8 +243,12 @@ class Keys:
 _COUNT = Statement(
     keys.update()
     .where(keys.c.access_key_id == sa.bindparam("key"))
-    .values(calls=keys.c.calls + 1)
-    .returning(keys.c.calls)
+    .values(
+        calls=keys.c.calls + 1,
+        used=sa.case((keys.c.day == sa.bindparam("today"), keys.c.used + 1), else_=1),
+        day=sa.bindparam("today"),
+    )
+    .returning(keys.c.calls, keys.c.used, keys.c.quota)
 )
 
 _KEYS: sa.Select[Any] = sa.select(
@@ -220,9 +267,11 @@ _FURTHER = ("groups", "purposes", "policy_owner")
 
 
 def _bound(row: Mapping[str, Any]) -> bytes:
-    """What a seal holds beside the secret: key, account, kind, place and purpose; and groups, further
-    purposes and ownership of policy where there are any, which older keys have not."""
+    """What a seal holds beside the secret: key, account, kind, place and purpose; groups, further purposes
+    and ownership of policy where there are any; a quota where there is one. Older keys have less."""
     holder, further = ([row[name] for name in names] for names in (_HOLDER, _FURTHER))
+    if row["quota"] is not None:
+        further.append(row["quota"])
     return json.dumps(holder + further if any(further) else holder, default=repr).encode()
 
 
@@ -258,6 +307,10 @@ def _key(row: sa.Row[Any]) -> Key:
         row.revoked,
         allowed,
         bool(row.policy_owner),
+        row.quota,
+        row.calls,
+        row.day,
+        row.used,
     )
 
 

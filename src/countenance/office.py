@@ -167,17 +167,25 @@ def register(
 
 
 def issue(
-    settings: Settings, organisation: Organisation, purposes: Sequence[str], *, policy_owner: bool = False
+    settings: Settings,
+    organisation: Organisation,
+    purposes: Sequence[str],
+    *,
+    policy_owner: bool = False,
+    quota: int | None = None,
 ) -> tuple[Key, str]:
     """A further key and its secret, which nothing shows again.
 
     purposes: what its calls may be for; the first is for those that do not say, except with law enforcement,
-    whose every call has to. Raises HomeError where policy does not know one.
+    whose every call has to. quota: calls a day that it may make. Raises HomeError where policy does not know
+    a purpose.
     """
     _check_words(settings, organisation.place, purposes)
     with _administered(settings) as office:
         return office.database.write(
-            lambda connection: office.issue(connection, organisation, purposes, policy_owner=policy_owner)
+            lambda connection: office.issue(
+                connection, organisation, purposes, policy_owner=policy_owner, quota=quota
+            )
         )
 
 
@@ -191,6 +199,12 @@ def revoke(settings: Settings, access_key_id: str) -> bool:
     """Whether there was such a key in force. A running server refuses it from its next call on."""
     with _administered(settings) as office:
         return office.database.write(lambda connection: office.revoke(connection, access_key_id))
+
+
+def limit(settings: Settings, access_key_id: str, quota: int | None) -> bool:
+    """Give a key in force another quota of calls a day, None for any number; whether there was such a key."""
+    with _administered(settings) as office:
+        return office.database.write(lambda connection: office.limit(connection, access_key_id, quota))
 
 
 def verified(
@@ -337,10 +351,13 @@ class _Office:
         purposes: Sequence[str],
         *,
         policy_owner: bool = False,
+        quota: int | None = None,
     ) -> tuple[Key, str]:
         default = None if organisation.kind in LAW_ENFORCEMENT or not purposes else purposes[0]
         others = set(purposes) - {default}
-        key, secret = self.keys.issue(connection, organisation, default, others, policy_owner=policy_owner)
+        key, secret = self.keys.issue(
+            connection, organisation, default, others, policy_owner=policy_owner, quota=quota
+        )
         self._record(connection, Act.ISSUE, organisation, key)
         return key, secret
 
@@ -348,6 +365,12 @@ class _Office:
         key = self.keys.revoke(connection, access_key_id)
         if key is not None:
             self._record(connection, Act.REVOKE, key.organisation, key)
+        return key is not None
+
+    def limit(self, connection: Connection, access_key_id: str, quota: int | None) -> bool:
+        key = self.keys.limit(connection, access_key_id, quota)
+        if key is not None:
+            self._record(connection, Act.LIMIT, key.organisation, key)
         return key is not None
 
     def _record(
@@ -363,6 +386,7 @@ class _Office:
             purpose=key.purpose if key else None,
             purposes=key.purposes if key else (),
             policy_owner=key is not None and key.policy_owner,
+            quota=key.quota if key else None,
             pseudonym=self.keys.pseudonym(key.access_key_id) if key else None,
         )
         self.ledger.append(connection, entry)

@@ -12,11 +12,16 @@ from collections.abc import Sequence
 
 from countenance.aws import declaration
 from countenance.declared import TAG
-from countenance.errors import AccessDenied
+from countenance.errors import AccessDenied, ProvisionedThroughputExceeded
 from countenance.operations import Call
 from countenance.types import Decision, Refusal
 
 HEADER = "x-countenance-refusal"
+
+QUOTA = "quota"
+"""Stands for a rule in entries of calls that policy permits and a key's quota does not."""
+
+_UNTIL = "The next day begins at 00:00 UTC; the operator may raise it: `countenance keys quota`."
 
 LONGEST = 6000
 """Characters of the header's JSON. Proxies commonly take 8 KiB of headers; rules past it are counted only."""
@@ -33,6 +38,21 @@ def denied(call: Call, decision: Decision) -> AccessDenied:
     if decision.missing:
         told += f" What it reads and this call does not say: {', '.join(map(_where, decision.missing))}."
     return AccessDenied(_sentence(call), told)
+
+
+def spent(quota: int) -> ProvisionedThroughputExceeded:
+    """What a key is told that has made its day's calls."""
+    return ProvisionedThroughputExceeded(detail=f"{_quota(quota)}. {_UNTIL}")
+
+
+def spent_note(quota: int, pack: str) -> str:
+    """The same as ASCII JSON, with the pack that would have permitted the call."""
+    rule = {"rule": QUOTA, "quote": _quota(quota), "source": "the operator", "since": "", "advice": _UNTIL}
+    return json.dumps({"rules": [rule], "advice": "", "pack": pack}, separators=(",", ":"))
+
+
+def _quota(quota: int) -> str:
+    return f"this key may make {quota} calls a day (UTC), and has made them"
 
 
 def note(decision: Decision) -> str:

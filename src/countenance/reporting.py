@@ -6,6 +6,7 @@ what is counted is what one of them signed too.
 
 from __future__ import annotations
 
+import collections
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from countenance import publication
-from countenance.errors import LedgerError
-from countenance.ledger import checkpoint, export, reports
+from countenance.errors import HomeError, LedgerError
+from countenance.keys import Keys
+from countenance.ledger import checkpoint, counting, export, reports
 from countenance.ledger.checkpoint import Checkpoint
 from countenance.ledger.counting import Period
 from countenance.ledger.export import Log
@@ -24,11 +26,11 @@ from countenance.ledger.merkle import Frontier, Tree, leaf_hash
 from countenance.ledger.reports import Report
 from countenance.ledger.submission import Witness
 from countenance.ledger.verification import Progress, Snapshots, raw
-from countenance.office import public_keys, reading, text_of
+from countenance.office import issued, public_keys, reading, secret_of, text_of
 from countenance.schema import entries
 from countenance.settings import Settings
 
-__all__ = ["Asked", "Period", "Reported", "Witness", "of_folder", "of_home"]
+__all__ = ["Asked", "Period", "Reported", "Use", "Witness", "of_folder", "of_home", "usage"]
 
 CHUNK = 4096
 """Entries read in one snapshot of a home's database; an open one holds back erasure."""
@@ -159,6 +161,56 @@ def _signed_entries(
             progress(tree.size, size)
     if tree.size != size:
         raise LedgerError(f"there are {tree.size} entries where the newest checkpoint was signed over {size}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Use:
+    """What calls are counted by. day: 2026-11-22, UTC. key: its id, or what the ledger calls it where the
+    home knows no such key."""
+
+    day: str
+    key: str
+    operation: str
+
+
+def usage(settings: Settings, period: Period, key: str | None = None) -> dict[Use, tuple[int, int]]:
+    """How many calls were made and how many of them refused, as the ledger says without being verified.
+
+    key: the id of the only one to count. Reads from the newest entry back to the period's first day. Raises
+    HomeError for a key that the home does not know.
+    """
+    pseudonym = Keys(secret_of(settings.master_key)).pseudonym
+    names = {pseudonym(each.access_key_id): each.access_key_id for each in issued(settings)}
+    if key is not None and key not in names.values():
+        raise HomeError(f"no key {key} is known here; `countenance keys list` shows them")
+    calls: collections.Counter[Use] = collections.Counter()
+    refused: collections.Counter[Use] = collections.Counter()
+    with reading(settings) as snapshots:
+        for entry in _newest_first(snapshots):
+            day = counting.day(entry)
+            if day < period.first.isoformat():
+                break
+            if entry["kind"] != "decision" or day > period.last.isoformat():
+                continue
+            use = Use(day, names.get(entry["caller"], entry["caller"]), entry["operation"])
+            if key in (None, use.key):
+                calls[use] += 1
+                refused[use] += not entry["allowed"]
+    return {use: (count, refused[use]) for use, count in calls.items()}
+
+
+def _newest_first(snapshots: Snapshots) -> Iterator[Mapping[str, Any]]:
+    columns = sa.select(entries.c.seq, raw(entries.c.body).label("body")).order_by(entries.c.seq.desc())
+    before: int | None = None
+    while True:
+        wanted = columns if before is None else columns.where(entries.c.seq < before)
+        with snapshots() as connection:
+            rows = connection.execute(wanted.limit(CHUNK)).all()
+        for row in rows:
+            yield json.loads(bytes(row.body))
+        if len(rows) < CHUNK:
+            return
+        before = rows[-1].seq
 
 
 def _stored(snapshots: Snapshots, size: int) -> Iterator[bytes]:

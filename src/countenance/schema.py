@@ -42,6 +42,9 @@ keys = sa.Table(
     sa.Column("calls", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("purposes", sa.Text, nullable=False, server_default=""),
     sa.Column("policy_owner", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("quota", sa.BigInteger),  # calls a day; NULL for any number
+    sa.Column("day", sa.BigInteger, nullable=False, server_default="0"),  # of the last call, since 1970, UTC
+    sa.Column("used", sa.BigInteger, nullable=False, server_default="0"),  # calls on that day
 )
 
 collections = sa.Table(
@@ -72,14 +75,13 @@ tags = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
-users = sa.Table(  # people, each of whom several faces are said to show
+users = sa.Table(  # people, each of whom several faces are said to show; change: of those faces
     "users",
     metadata,
     sa.Column("number", _row, primary_key=True, autoincrement=True),
     sa.Column("collection", _row, _collection(), nullable=False),
     sa.Column("change", sa.BigInteger, nullable=False),
     sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("vector", sa.LargeBinary),  # made of the faces'; none while there is no face
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("merged_into", _row),  # the user whom all faces went to, until that is undone
     sa.UniqueConstraint("collection", "user_id"),
@@ -123,7 +125,7 @@ removals = sa.Table(
     sa.Column("face", _row, primary_key=True),
 )
 
-user_removals = sa.Table(  # users who have no vector any more
+user_removals = sa.Table(  # users who have no face any more
     "user_removals",
     metadata,
     sa.Column("collection", _row, _collection(), primary_key=True),
@@ -343,7 +345,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE TABLE users ("
         " number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,"
         " collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,"
-        " change BIGINT NOT NULL, user_id TEXT NOT NULL, vector BLOB, created FLOAT NOT NULL,"
+        " change BIGINT NOT NULL, user_id TEXT NOT NULL, created FLOAT NOT NULL,"
         " merged_into INTEGER, UNIQUE (collection, user_id))",
         "CREATE INDEX users_by_change ON users (collection, change)",
         "ALTER TABLE faces ADD COLUMN member INTEGER REFERENCES users (number)",
@@ -388,6 +390,9 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "CREATE TABLE findings ("
         " job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE, place BIGINT NOT NULL,"
         " person BIGINT NOT NULL, at BIGINT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (job, place))",
+        "ALTER TABLE keys ADD COLUMN quota BIGINT",
+        "ALTER TABLE keys ADD COLUMN day BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE keys ADD COLUMN used BIGINT NOT NULL DEFAULT 0",
     ),
 }
 """From version N to N + 1: the SQL that does it. All of them run in one transaction."""

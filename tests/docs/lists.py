@@ -25,6 +25,7 @@ from countenance.aws import declaration, model, objects, sigv4
 from countenance.cli import declaring
 from countenance.declared import TAGS, AuthorisationKind, Declared, Listing, Venue
 from countenance.errors import AwsError, CountenanceError, FrontEnd, OperatorError
+from countenance.galleries import users
 from countenance.operations import Operation, galleries, photos, searching
 from countenance.operations.catalogue import SERVED, catalogue
 from countenance.policy import pack as packs_on_disk
@@ -48,6 +49,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "ResourceNotFound": "The collection id: ID does not exist (DescribeCollection: Collection:ID not found!)",
     "ResourceAlreadyExists": "The collection id: ID already exists",
+    "Conflict": "says which user exists already, or what was said or done that a merge or an undo would lose",
     "ServiceQuotaExceeded": "says which limit",
     "Validation": "N validation errors detected: Value 'V' at 'member' failed to satisfy constraint: ...",
     "Serialization": "often empty; else what was found where it was not expected",
@@ -69,7 +71,10 @@ ADVICE: Mapping[str, str] = {
     "`buckets`.",
     "ResourceNotFound": "Create the collection first. Another organisation's is missing for you too.",
     "ResourceAlreadyExists": "Use it, or choose another CollectionId.",
-    "ServiceQuotaExceeded": "A collection carries at most 200 tags: remove some.",
+    "Conflict": "Use the user who is there, or choose another UserId; or undo first what it names "
+    "([users.md](users.md)).",
+    "IdempotentParameterMismatch": "Make a new token for a new call. SDKs make one for each by themselves.",
+    "ServiceQuotaExceeded": "A collection carries at most 200 tags, a user 100 faces: remove some.",
     "InvalidPaginationToken": "Begin the list again. A token continues only the very question it was given "
     "for.",
     "Throttling": "Wait and try again, as every AWS SDK does by itself. `waiting` in settings.toml is the "
@@ -105,16 +110,26 @@ NOTES: Mapping[str, str] = {
     "adults.",
     "CreateCollection": "The tag `countenance:subjects` chooses the calibration; its value must be a "
     "population on the model's card.",
-    "DescribeCollection": "`UserCount` is 0.",
+    "DescribeCollection": "",
     "ListCollections": "In the order they were made.",
     "DeleteCollection": "Erases every template in it.",
+    "MeasureCollection": "Only where labels say who is not whom ([numbers-search.md](numbers-search.md)).",
     "GroupFaces": "Exact pairs, then Chinese whispers ([groups.md](groups.md)). At most 50,000 faces.",
     "IndexFaces": "Largest first. The same photo and `ExternalImageId` again adds nothing and answers with "
     "the faces that are there.",
-    "ListFaces": "In the order of enrolment. With `UserId`: empty, for there are no users yet.",
-    "DeleteFaces": "Erases the templates; the call returns when their bytes have left the database's files.",
-    "SearchFaces": "Exact. The face itself is left out.",
+    "ListFaces": "In the order of enrolment.",
+    "DeleteFaces": "Erases the templates; the call returns when their bytes have left the database's files. "
+    "A user's face stays until it is disassociated.",
+    "SearchFaces": "Exact. The face itself is left out, and whom a distinction keeps out.",
     "SearchFacesByImage": "Exact. Searches with the largest face of the photo.",
+    "CreateUser": "A `ClientRequestToken` stands for its call for seven days.",
+    "ListUsers": "In the order they were made.",
+    "DeleteUser": "Destroys the user's vector; the faces stay.",
+    "AssociateFaces": "At most 100 faces a user. Without a face to compare with, any face is taken. Reasons "
+    "of ours: `NOT_THIS_PERSON`, `ANOTHER_FACE_OF_THIS_PHOTO`, `EXCEEDS_MAX_FACES` ([users.md](users.md)).",
+    "DisassociateFaces": "The vector is made anew of the faces that are left.",
+    "SearchUsers": "Exact, among the users' vectors. A user who is searched with is left out.",
+    "SearchUsersByImage": "Exact. Searches with the largest face that passes the filter.",
     "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
     "UntagResource": "",
     "ListTagsForResource": "",
@@ -203,16 +218,17 @@ def _drawn() -> dict[str, str]:
 def coverage() -> str:
     """docs/coverage.md."""
     every = catalogue(model.operations())
-    served = [name for name in every if name in SERVED and name in NOTES]
-    empty = [name for name in every if name in SERVED and name not in NOTES]
+    ours = _ours()
+    served = [name for name in every if name in SERVED and name in NOTES and name not in ours]
+    empty = [name for name in every if name in SERVED and name not in NOTES and name not in ours]
     rest = [name for name in every if name not in SERVED]
     lines = [
         HEAD,
         "# API coverage",
         "",
-        f"Amazon Rekognition has {len(every)} operations in the botocore that is installed. Countenance "
-        f"serves {len(served)}; {len(empty)} lists answer empty, because what they list cannot exist here "
-        f"yet; {len(rest)} are not offered yet and say so.",
+        f"Amazon Rekognition has {len(every) - len(ours)} operations in the botocore that is installed. "
+        f"Countenance serves {len(served)}; {len(empty)} lists answer empty, because what they list cannot "
+        f"exist here yet; {len(rest)} are not offered yet and say so. It adds {len(ours)} of its own.",
         "",
         "*Asks for* is what policy must permit: every action named ([policies.md](policies.md)). *Defaults* "
         "are filled in before policy is asked, where the request leaves a member out.",
@@ -225,6 +241,19 @@ def coverage() -> str:
     for name in served:
         operation = every[name]
         lines.append(f"| {name} | {_actions(operation)} | {_defaults(operation)} | {NOTES[name]} |")
+    lines += [
+        "",
+        "## Of our own",
+        "",
+        "`countenance.client.connect()` makes a boto3 client that has them; any other botocore finds them "
+        "by the folder `countenance/aws/data` in `AWS_DATA_PATH`.",
+        "",
+        "| Operation | Asks for | Defaults | What it does |",
+        "|---|---|---|---|",
+    ]
+    for name, what in ours.items():
+        besides = f"{what} {NOTES.get(name, '')}".strip()
+        lines.append(f"| {name} | {_actions(every[name])} | {_defaults(every[name])} | {besides} |")
     lines += ["", "## Empty lists", "", "| Operation | Asks for |", "|---|---|"]
     lines += [f"| {name} | {_actions(every[name])} |" for name in empty]
     lines += [
@@ -237,6 +266,16 @@ def coverage() -> str:
         ", ".join(rest) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _ours() -> Mapping[str, str]:
+    """The operations that our service model adds, with what it says of each."""
+    [extras] = model.OURS.rglob("service-2.sdk-extras.json")
+    declared = json.loads(extras.read_text("utf-8"))["merge"]["operations"]
+    return {
+        name: re.sub(r"</?p>|An operation of Countenance\. ", "", declared[name]["documentation"])
+        for name in sorted(declared)
+    }
 
 
 def _actions(operation: Operation) -> str:
@@ -390,7 +429,8 @@ def _limits() -> str:
         ("Calls in the house", Settings(home=DOCS).waiting),
         ("A signer's clock", f"{sigv4.SKEW.seconds // 60} minutes off"),
         ("Tags of a collection", galleries.MOST_TAGS),
-        ("Candidates without `MaxFaces`", searching.MOST),
+        ("Candidates without `MaxFaces` or `MaxUsers`", searching.MOST),
+        ("Faces of a user", users.MOST_FACES),
     ]
     return _table("What, Limit", rows)
 

@@ -63,20 +63,23 @@ def fit(
 ) -> Fit:
     """The curve of one population. levels: its sets. stretched: gives the stretch. shape: gives the tail."""
     random = np.random.default_rng(seed)
-    middle, stretch = _curve(levels, stretched, shape, None)
-    drawn = np.stack([_curve(levels, stretched, shape, random)[0] for _ in range(resamples)])
+    middle, stretch = curve(levels, stretched, shape)
+    drawn = np.stack([curve(levels, stretched, shape, random)[0] for _ in range(resamples)])
     low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
     rates = np.array([*LOG_RATES, END])
     at80 = float(np.interp(4.0, -rates, high))
-    there = [10 ** float(np.interp(at80, curve, rates)) for curve in drawn]
+    there = [10 ** float(np.interp(at80, each, rates)) for each in drawn]
     interval = float(np.percentile(there, 2.5)), float(np.percentile(there, 97.5))
     together = np.sort(np.concatenate([level.scores[:ENOUGH] for level in levels]))[::-1]
     reached = float(np.interp(together[ENOUGH - 1], high, rates))
     return Fit(rates, middle, low, high, stretch, interval, reached)
 
 
-def _curve(
-    levels: Sequence[Impostors], stretched: Impostors, shape: Impostors, random: np.random.Generator | None
+def curve(
+    levels: Sequence[Impostors],
+    stretched: Impostors,
+    shape: Impostors,
+    random: np.random.Generator | None = None,
 ) -> tuple[Array, float]:
     """(cosines at LOG_RATES and END, stretch), from everybody or from one draw of the people."""
 
@@ -92,9 +95,9 @@ def _curve(
         own = cosines(level, every[len(STRETCH) :])
         backed = int((10**LOG_RATES * level.pairs >= ENOUGH).sum())
         curves.append([*own[:backed], *(own[backed - 1] + ideal[backed:] - ideal[backed - 1])])
-    curve = np.max(curves, axis=0)
-    slope = (curve[-1] - curve[-3]) / (LOG_RATES[-1] - LOG_RATES[-3])
-    return np.array([*curve, curve[-1] + slope * (END - LOG_RATES[-1])]), stretch
+    highest = np.max(curves, axis=0)
+    slope = (highest[-1] - highest[-3]) / (LOG_RATES[-1] - LOG_RATES[-3])
+    return np.array([*highest, highest[-1] + slope * (END - LOG_RATES[-1])]), stretch
 
 
 def part(person: str, parts: int = 2) -> int:

@@ -50,7 +50,7 @@ class Sets:
             return half is None or part(photo.person) == half
 
         adults = {
-            each: self.pairs(each, lambda photo: keep(photo) and _adult(photo))
+            each: self.pairs(each, lambda photo: keep(photo) and adult(photo))
             for each in ("fairface", "utkface")
         }
         own = adults if name == "adults" else {
@@ -60,7 +60,7 @@ class Sets:
         return fit(list(own.values()), adults["utkface"], shape), {**own, "lfw": shape}
 
 
-def _adult(photo: Photo) -> bool:
+def adult(photo: Photo) -> bool:
     return photo.age is not None and photo.age >= ADULT
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import sys
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from countenance import office
+from countenance import office, reporting
 from countenance import settings as homes
 from countenance.cli import packs, terminal
 from countenance.errors import HomeError
@@ -46,6 +47,16 @@ place_option = click.option(
 purpose_option = click.option(
     "--purpose", help="What the key is for; policy decides by it. A wrong one lists them all.", metavar="WORD"
 )
+
+
+def _quota(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """Calls a day, written 1000 or 1000/day; None for `none` and for nothing. Raises click.BadParameter."""
+    if value in (None, "none"):
+        return None
+    number = value.removesuffix("/day")
+    if not number.isdecimal() or not 0 < int(number) < 2**53:
+        raise click.BadParameter(f"{value!r} is not written as 1000 or 1000/day, or none for any number.")
+    return int(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,7 @@ def _prompt(question: str, default: str | None) -> str:
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke the keys that clients sign with."""
+    """Make, list, limit and revoke the keys that clients sign with."""
 
 
 @keys.command()
@@ -135,6 +146,9 @@ def keys() -> None:
 )
 @click.option("--policy-owner", is_flag=True, help="The key may also open what a collection's tags had shut.")
 @click.option(
+    "--quota", callback=_quota, metavar="N/day", help="Refuse its calls beyond so many a day (UTC)."
+)
+@click.option(
     "--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the key to a new file, mode 0600."
 )
 @terminal.json_option
@@ -147,6 +161,7 @@ def create(
     groups: tuple[str, ...],
     purposes: tuple[str, ...],
     policy_owner: bool,
+    quota: int | None,
     save: Path | None,
     as_json: bool,
 ) -> None:
@@ -157,7 +172,7 @@ def create(
     who = _organisation(settings, organisation, kind, place, groups, purposes)
     default = _purpose(who.kind, (), ask=False)
     purposes = purposes or (() if default is None else (default,))
-    key, secret = office.issue(settings, who, purposes, policy_owner=policy_owner)
+    key, secret = office.issue(settings, who, purposes, policy_owner=policy_owner, quota=quota)
     block = office.credentials(key, secret, settings.region)
     if save:
         write_private(save, block.encode())
@@ -176,7 +191,7 @@ def create(
 @terminal.home_option
 @terminal.json_option
 def list_keys(home: Path, as_json: bool) -> None:
-    """Show every key, without its secret."""
+    """Show every key, without its secret, and how many calls it has made."""
     found = [facts(key) for key in office.issued(homes.load(home))]
     if as_json:
         terminal.print_json(found)
@@ -190,6 +205,9 @@ def list_keys(home: Path, as_json: bool) -> None:
             "purposes",
             "default purpose",
             "policy owner",
+            "calls>",
+            "today>",
+            "quota a day>",
             "created",
             "revoked",
         ),
@@ -199,6 +217,9 @@ def list_keys(home: Path, as_json: bool) -> None:
                 ", ".join(key["purposes"]) or "-",
                 key["purpose"] or "-",
                 "yes" if key["policy_owner"] else "-",
+                key["calls"],
+                key["calls_today"],
+                key["quota"] or "-",
                 key["created"],
                 key["revoked"] or "-",
             )
@@ -215,6 +236,48 @@ def revoke(access_key_id: str, home: Path) -> None:
     if not office.revoke(homes.load(home), access_key_id):
         raise HomeError(f"no key {access_key_id} is in force; `countenance keys list` shows them")
     click.echo(f"Revoked {access_key_id}.")
+
+
+@keys.command("quota")
+@click.argument("access_key_id", metavar="KEY")
+@click.argument("quota", metavar="N/day|none", callback=_quota)
+@terminal.home_option
+def limit(access_key_id: str, quota: int | None, home: Path) -> None:
+    """Let a KEY make so many calls a day (UTC), or any number. It counts from the next call on, what was made
+    today included."""
+    if not office.limit(homes.load(home), access_key_id, quota):
+        raise HomeError(f"no key {access_key_id} is in force; `countenance keys list` shows them")
+    click.echo(f"{access_key_id} may make {'any number of' if quota is None else quota} calls a day.")
+
+
+@keys.command()
+@click.argument("access_key_id", metavar="KEY", required=False)
+@terminal.home_option
+@terminal.json_option
+@click.option("--from", "first", type=terminal.DAY, help="The first day; a week ago unless set.")
+@click.option("--to", "last", type=terminal.DAY, help="The last day; today unless set.")
+def usage(
+    access_key_id: str | None,
+    home: Path,
+    as_json: bool,
+    first: dt.datetime | None,
+    last: dt.datetime | None,
+) -> None:
+    """Count the calls of each key, or of one KEY, by day (UTC) and operation, as the ledger has them."""
+    today = dt.datetime.now(dt.UTC).date()
+    until = last.date() if last else today
+    since = first.date() if first else until - dt.timedelta(days=6)
+    found = reporting.usage(homes.load(home), reporting.Period(since, until), access_key_id)
+    rows = [
+        {"day": use.day, "key": use.key, "operation": use.operation, "calls": calls, "refused": refused}
+        for use, (calls, refused) in sorted(found.items())
+    ]
+    if as_json:
+        terminal.print_json(rows)
+        return
+    terminal.print_table(
+        ("day", "key", "operation", "calls>", "refused>"), [list(row.values()) for row in rows]
+    )
 
 
 def warn_without_purpose(key: Key) -> None:
@@ -263,6 +326,9 @@ def facts(key: Key) -> dict[str, Any]:
         "purpose": key.purpose,
         "purposes": sorted(key.purposes),
         "policy_owner": key.policy_owner,
+        "calls": key.calls,
+        "calls_today": key.used_on(time.time()),
+        "quota": key.quota,
         "created": _time(key.created),
         "revoked": _time(key.revoked),
     }

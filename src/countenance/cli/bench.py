@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.progress import Progress, TaskID
 
-from countenance.audit import alarms, attributes, genuine, measured, similarity
+from countenance.audit import alarms, attributes, genuine, measured, similarity, splits
 from countenance.audit import bench as questions
 from countenance.audit import search as searching
 from countenance.audit.bench import Bench, Cell, Table
@@ -59,6 +59,7 @@ _question("lfw", questions.lfw, "Are two photos of one person? LFW's pairs.")
 _question("wild", questions.wild, "Who is it? Uncropped web photos against one photo a person.")
 _question("crowd", questions.crowd, "Are faces found? Crowds and masks, by the size of the face.")
 _question("similarity", similarity.similarity, "How often are strangers alike? Each group, children first.")
+_question("splits", splits.splits, "Do the curves hold for people they were not fitted to? Twenty splits.")
 _question("alarms", alarms.alarms, "How often does a search list a stranger? Counted, and by the formula.")
 
 

@@ -93,7 +93,7 @@ def index(
 
     May be interrupted at any time: the same command goes on where it was. A photo is known by its content,
     so one that was moved is not enrolled twice. The columns of a LIST are `path` and, if you like,
-    `external_image_id`.
+    `external_image_id` and `user_id`, whose user the photo's only face is given to.
     """
     settings = homes.load(home)
     found = sources.source(photos, settings)
@@ -118,7 +118,7 @@ def index(
             outcomes = across.outcomes(desk, found, work)
         else:
             outcomes = _outcomes(desk, found, work, client, settings)
-        run = progress.follow(outcomes, found, report, counted=most is not None)
+        run = progress.follow(outcomes, found, report, desk)
         if manifest and (pace := run.tally.pace(desk.began)):
             manifest.note_pace(pace)
             run = replace(run, pace=pace)

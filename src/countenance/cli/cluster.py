@@ -25,8 +25,8 @@ from countenance.cli.sources import Item, Source
 from countenance.errors import HomeError, PhotoError
 from countenance.settings import Settings
 
-BATCH = 32
-"""Photos a task: seconds of work, against a millisecond that the scheduler takes for a task."""
+BATCH = 16
+"""Photos a task: a second of work, against a millisecond that the scheduler takes for a task."""
 
 AHEAD = 2
 """Batches under way for each thread of the workers: one at work, one that waits for it."""
@@ -116,8 +116,12 @@ class _Run:
             for future in self._done:
                 yield from self._took(future)
                 yield from self._fill(left)
-        finally:
+            self._forget()
+        except Exception:  # not for the second Ctrl-C: nobody wants to wait
             self._drain()
+            raise
+        finally:
+            self._client.close()
 
     def _batches(self, source: Source) -> Iterator[Outcome | tuple[Item, ...]]:
         """What is known at a glance, and batches of what has to be read."""
@@ -178,7 +182,7 @@ class _Run:
             raise ClientError({"Error": result.error}, "IndexFaces")
 
     def _drain(self) -> None:
-        """Read no more; wait for what is being sent, and note it. Then the workers forget the rest."""
+        """Read no more; wait for what is being sent, and note it."""
         from distributed import wait  # noqa: PLC0415 - an extra
 
         self._client.cancel([future for future, orders in self._under.values() if not orders])
@@ -189,9 +193,12 @@ class _Run:
             if future.status == "finished":
                 for order, reply in zip(orders, future.result().replies, strict=False):
                     self._desk.settle(order, reply)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Have the workers let go of photos that they read and did not send."""
         with contextlib.suppress(TimeoutError, OSError):
             self._client.run(batch.forget)
-        self._client.close()
 
 
 def _result(future: Any) -> Any:
@@ -220,7 +227,7 @@ def opened(address: str, settings: Settings, servers: tuple[str, ...]) -> Cluste
         notice = Notice(servers[0], 0, certificate)
     assert notice is not None
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as fault:
         raise HomeError(f"no Dask scheduler answers at {address}: {fault}") from fault
     try:

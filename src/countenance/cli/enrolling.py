@@ -7,10 +7,11 @@ decides in between, in the shell alone: it holds the manifest, which knows what 
 from __future__ import annotations
 
 import collections
+import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -138,7 +139,27 @@ def send(client: Any, work: Work, order: Order, photo: Photo) -> Reply:
     remarks = tuple(f"face refused ({', '.join(face['Reasons'])})" for face in answer["UnindexedFaces"])
     if not records and not remarks:
         remarks = ("no face found",)
+    if order.item.user and records:
+        remarks += _given(client, work.collection, order.item.user, records)
     return Reply(len(records), remarks, records[0]["Face"]["ImageId"] if records else None)
+
+
+def _given(client: Any, collection: str, user: str, records: Sequence[Any]) -> tuple[str, ...]:
+    """Give a photo's face to the user it was listed for, made if it is missing; why not, if so.
+
+    Only a lone face: which of several is meant, no list says.
+    """
+    if len(records) > 1:
+        return ("given to no user, for there are several faces",)
+    face = records[0]["Face"]["FaceId"]
+    try:
+        answer = client.associate_faces(CollectionId=collection, UserId=user, FaceIds=[face])
+    except client.exceptions.ResourceNotFoundException:
+        with contextlib.suppress(client.exceptions.ConflictException):  # another photo's thread was first
+            client.create_user(CollectionId=collection, UserId=user)
+        answer = client.associate_faces(CollectionId=collection, UserId=user, FaceIds=[face])
+    refused = answer["UnsuccessfulFaceAssociations"]
+    return tuple(f"not given to its user ({', '.join(each['Reasons'])})" for each in refused)
 
 
 def _about(item: Item, fault: PhotoError) -> str:
@@ -150,7 +171,7 @@ class Desk:
     """Decides about photos and keeps the manifest. Threads share it.
 
     most: photos to send, None for all. manifest: None where --dry-run asks about a missing collection.
-    began: when the first photo was ordered, on the monotonic clock.
+    began: when the first photo was ordered, on the monotonic clock. stopped: set to order no more.
     """
 
     def __init__(
@@ -166,11 +187,12 @@ class Desk:
         self._lock = threading.Lock()
         self._failures = self._ordered = 0
         self.began = 0.0
+        self.stopped = False
 
     @property
     def full(self) -> bool:
-        """Whether as many were sent as were asked for."""
-        return self._most is not None and self._ordered >= self._most
+        """Whether no further photo is to be sent."""
+        return self.stopped or (self._most is not None and self._ordered >= self._most)
 
     def known(self, item: Item) -> Outcome | None:
         """What can be said of a photo that looks as it did, without reading it."""
@@ -290,7 +312,7 @@ class Tally:
         self.faces += outcome.faces
         if outcome.fate in SENT:
             self.ended = time.monotonic()
-            self.refused += len(outcome.remarks)
+            self.refused += sum(remark.startswith(REFUSED) for remark in outcome.remarks)
         for remark in outcome.remarks:
             kind = remark.partition(": ")[0]
             known = kind in self.reasons or len(self.reasons) < KINDS
@@ -309,5 +331,8 @@ class Tally:
         """How fast they went since the first was sent; None where none did."""
         return Pace(time.time(), self.sent, self.faces, self.ended - began) if self.sent else None
 
+
+REFUSED = ("face refused", "no face found")
+"""How remarks about faces that were not enrolled begin."""
 
 SENT = (Fate.ENROLLED, Fate.FACELESS)

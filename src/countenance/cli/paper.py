@@ -1,9 +1,11 @@
 """A document in blocks, and two ways to write it down: Markdown for reading and mailing, one HTML file for
-looking at. A number may carry the entries that prove it: in HTML it opens, in Markdown they stand at the end.
+looking at (`painted` is a third, a picture). A number may carry the entries that prove it: in HTML it opens,
+in Markdown they stand at the end.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +82,32 @@ class Verbatim:
     text: str
 
 
-Block = Heading | Text | Notice | Quote | Grid | Chart | Blank | Verbatim
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small picture. jpeg: None where there are no pixels. words: what it shows, or why there are none."""
+
+    words: str
+    jpeg: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Somebody, with what is to be said of the face. commands: lines to be copied as they are."""
+
+    title: str
+    picture: Picture
+    lines: Sequence[str] = ()
+    commands: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Faces side by side, the first the most important."""
+
+    cards: Sequence[Card]
+
+
+Block = Heading | Text | Notice | Quote | Grid | Chart | Blank | Verbatim | Cards
 
 
 def markdown(blocks: Sequence[Block]) -> str:
@@ -116,6 +143,11 @@ def _markdown(block: Block) -> str:  # noqa: PLR0911 - one line for each kind of
             return f"{label}: ______________________________"
         case Verbatim(text):
             return f"```\n{text.rstrip()}\n```"
+        case Cards(cards):
+            return "\n".join(
+                f"- {'; '.join([card.title, *card.lines, *(f'`{each}`' for each in card.commands)])}"
+                for card in cards
+            )
 
 
 def _markdown_table(grid: Grid) -> str:
@@ -162,6 +194,21 @@ def _html(block: Block) -> str:  # noqa: PLR0911 - one line for each kind of blo
             return f'<p class="blank"><span>{_marked(label)}</span></p>'
         case Verbatim(text):
             return f"<pre>{escape(text.rstrip())}</pre>"
+        case Cards(cards):
+            return f'<ol class="cards">{"".join(map(_html_card, cards))}</ol>'
+
+
+def _html_card(card: Card) -> str:
+    lines = "".join(f"<p>{_marked(line)}</p>" for line in card.lines)
+    commands = f"<pre>{escape(chr(10).join(card.commands))}</pre>" if card.commands else ""
+    return f"<li>{_html_picture(card.picture)}<h3>{_marked(card.title)}</h3>{lines}{commands}</li>"
+
+
+def _html_picture(picture: Picture) -> str:
+    if picture.jpeg is None:
+        return f'<p class="nothing">{escape(picture.words)}</p>'
+    pixels = base64.b64encode(picture.jpeg).decode()
+    return f'<img src="data:image/jpeg;base64,{pixels}" alt="{escape(picture.words)}">'
 
 
 def _html_table(grid: Grid) -> str:
@@ -236,8 +283,19 @@ svg text { font-size: 13px; fill: var(--ink); } svg .tick { font-size: 11px; fil
 svg .value { font-variant-numeric: tabular-nums; } svg .grid { stroke: var(--rule); }
 .whole { fill: var(--whole); } .part, .wrong { fill: var(--part); } .confirmed { fill: var(--confirmed); }
 .undecided { fill: var(--undecided); } .left { fill: var(--left); }
+.cards { list-style: none; padding: 0; margin: 1rem 0; display: grid; gap: 1.25rem 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(11.5rem, 1fr)); }
+.cards li { min-width: 0; border-top: 1px solid var(--rule); padding-top: .6rem; }
+.cards img, .nothing { display: block; width: 100%; max-width: 15rem; aspect-ratio: 1; object-fit: cover;
+  box-sizing: border-box; border-radius: 3px; margin: 0; }
+.nothing { border: 1px dashed var(--muted); padding: .75rem; font-size: .85rem; overflow-wrap: anywhere; }
+.cards h3 { font-size: 1rem; margin: .5rem 0 .15rem; overflow-wrap: anywhere; }
+.cards p { margin: .1rem 0; font-size: .85rem; overflow-wrap: anywhere; }
+.cards pre { font-size: .7rem; padding: .4rem .5rem; margin: .4rem 0 0; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 .blank { border-bottom: 1px solid var(--ink); min-height: 3.2rem; color: var(--muted); font-size: .9rem; }
 @media print { :root { color-scheme: light; } body { font-size: 10.5pt; } main { padding: 0; }
   section { overflow: visible; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  h2, h3 { break-after: avoid; } tr, figure { break-inside: avoid; } }
+  h2, h3 { break-after: avoid; } tr, figure, .cards li { break-inside: avoid; }
+  .cards { grid-template-columns: repeat(4, 1fr); } }
 """

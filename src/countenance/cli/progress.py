@@ -6,6 +6,7 @@ import collections
 import contextlib
 import csv
 import math
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -17,7 +18,7 @@ from typing import Any
 import click
 
 from countenance.cli import terminal
-from countenance.cli.enrolling import Fate, Outcome, Tally
+from countenance.cli.enrolling import Desk, Fate, Outcome, Tally
 from countenance.cli.manifest import Pace
 from countenance.cli.sources import Source
 from countenance.errors import AwsError
@@ -27,6 +28,9 @@ SPOKEN_EVERY = 10.0
 
 WINDOW = 60.0
 """Seconds over which a rate is taken: a resumed run's known photos fly by before slow ones come."""
+
+WARM = 20
+"""Photos after which a rate means something."""
 
 LISTED = frozenset({Fate.UNREADABLE, Fate.OTHER, Fate.COPY, Fate.ENROLLED, Fate.FACELESS, Fate.KNOWN})
 """Fates whose remarks are in the report: every one of them has something that was left out."""
@@ -49,14 +53,12 @@ class Run:
         return max((self.total or 0) - self.tally.seen, self.tally.fates[Fate.LEFT])
 
 
-def follow(
-    outcomes: Generator[Outcome, None, None], source: Source, report: Path | None, *, counted: bool
-) -> Run:
-    """Every outcome, shown and noted. counted: wait for the number of all photos, for an estimate."""
+def follow(outcomes: Generator[Outcome, None, None], source: Source, report: Path | None, desk: Desk) -> Run:
+    """Every outcome, shown and noted."""
     tally, began, finished = Tally(), time.monotonic(), True
     count = _Count(source)
     count.start()
-    with _listed(report) as write, _shown(count, tally) as show, closing(outcomes):
+    with _listed(report) as write, _heeding(desk), _shown(count, tally) as show, closing(outcomes):
         try:
             for outcome in outcomes:
                 tally.add(outcome)
@@ -66,9 +68,29 @@ def follow(
                 show()
         except KeyboardInterrupt:
             finished = False
-    if counted:
-        count.join()
-    return Run(tally, finished, count.total, time.monotonic() - began)
+    if desk.full and not desk.stopped:
+        count.join()  # what is left is to be told
+    return Run(tally, finished and not desk.stopped, count.total, time.monotonic() - began)
+
+
+@contextmanager
+def _heeding(desk: Desk) -> Iterator[None]:
+    """The first Ctrl-C stops the desk, so that what is under way is finished; the second is as ever."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, as in a job in the background, or somebody else's
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        desk.stopped = True
+        click.echo("\nFinishing what is under way. Ctrl-C again leaves it.", err=True)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Count(threading.Thread):
@@ -139,8 +161,9 @@ def _shown(count: _Count, tally: Tally) -> Iterator[Callable[[], None]]:
             if progress.disable and now - spoken >= SPOKEN_EVERY:
                 spoken = now
                 whole = "so far" if count.total is None else f"of {count.total}"
-                rest = math.inf if count.total is None or not seen else (count.total - tally.seen) / seen
-                left = "" if math.isinf(rest) else f", {duration(rest)} left"
+                left = ""
+                if count.total is not None and seen and tally.seen >= WARM:
+                    left = f", {duration((count.total - tally.seen) / seen)} left"
                 click.echo(f"{tally.seen} {whole}, {told}{left}", err=True)
 
         yield show
@@ -181,7 +204,8 @@ def summarise(run: Run, collection: str, before: Pace | None, *, as_json: bool) 
         (tally.fates[fate], fate.value) for fate in Fate if tally.fates[fate] and fate is not Fate.LEFT
     ]
     rows += [(run.left, Fate.LEFT.value)] if run.left else []
-    rows += [(tally.faces, "faces enrolled"), (tally.refused, "faces refused, or photos without one")]
+    rows += [(tally.faces, "faces enrolled")]
+    rows += [(tally.refused, "faces refused, or photos without one")] if tally.refused else []
     terminal.print_table((f"{facts['files']}>", f"photos for {collection}, {duration(run.seconds)}"), rows)
     if tally.reasons:
         terminal.print_table(

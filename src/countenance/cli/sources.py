@@ -41,8 +41,8 @@ class Item:
     """A photo to enrol.
 
     place: a path or s3://bucket/key. within: what its ExternalImageId is made of. stamp: None where nobody
-    looked yet. name: the ExternalImageId that a list asks for. user: the UserId its face is to be associated
-    with. fault: why it cannot be read, if that is known already.
+    looked yet. name: the ExternalImageId that a list asks for. user: the UserId its only face is to be given
+    to. fault: why it cannot be read, if that is known already.
     """
 
     place: str
@@ -210,7 +210,7 @@ class Lines:
         except UnicodeDecodeError as fault:
             raise PhotoError(f"{self._path} is not UTF-8 text, so it is no list of photos") from fault
         except csv.Error as fault:
-            self._wrong(f"line {rows.line_num}: {fault}")
+            self._wrong(f"line {rows.reader.line_num}: {fault}")
 
     def _check_columns(self, names: Any) -> None:
         strange = [name for name in names if name not in COLUMNS]

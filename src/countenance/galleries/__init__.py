@@ -18,11 +18,11 @@ import numpy as np
 from sqlalchemy.engine import Connection
 
 from countenance.database import Database
-from countenance.galleries import distinct, kernel, store, users
+from countenance.galleries import distinct, kernel, regroupings, store, users
 from countenance.galleries.index import Changes, Index, ranked
 from countenance.types import Candidate, Embedding, Gallery, Probe, UserCandidate, Vector
 
-__all__ = ["Galleries", "GalleryGone", "distinct", "store", "users", "verify"]
+__all__ = ["Galleries", "GalleryGone", "distinct", "regroupings", "store", "users", "verify"]
 
 T_co = TypeVar("T_co", covariant=True)
 

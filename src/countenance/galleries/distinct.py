@@ -34,6 +34,16 @@ def of_photo(image_id: str) -> str:
     return _PHOTO + image_id
 
 
+def photos(ends: Iterable[str]) -> bool:
+    """Whether all of them are photos."""
+    return all(end.startswith(_PHOTO) for end in ends)
+
+
+def face_ids(ends: Iterable[str]) -> frozenset[str]:
+    """Those of the faces among them."""
+    return frozenset(end.removeprefix(_FACE) for end in ends if end.startswith(_FACE))
+
+
 @dataclass(frozen=True, slots=True)
 class Barred:
     """Whom somebody is not: FaceIds, and rows of users."""
@@ -79,6 +89,13 @@ def forget(connection: Connection, gallery: Gallery, ends: Sequence[str]) -> Non
         connection.execute(distinctions.delete().where(distinctions.c.collection == gallery.number, either))
 
 
+def named(connection: Connection, gallery: Gallery, end: str) -> bool:
+    """Whether anything was said of this very end."""
+    either = (distinctions.c.one == end) | (distinctions.c.other == end)
+    here = distinctions.c.collection == gallery.number
+    return connection.execute(sa.select(distinctions.c.number).where(here, either)).first() is not None
+
+
 def barred(connection: Connection, gallery: Gallery, end: str) -> Barred:
     """Everybody whom the person behind an end is not."""
     here = distinctions.c.collection == gallery.number
@@ -93,7 +110,7 @@ def barred(connection: Connection, gallery: Gallery, end: str) -> Barred:
             across |= set(connection.execute(sa.select(theirs).where(here, mine.in_(some))).scalars())
     them = set[str]().union(*(person(connection, gallery, each) for each in across))
     return Barred(
-        frozenset(each.removeprefix(_FACE) for each in them if each.startswith(_FACE)),
+        face_ids(them),
         frozenset(int(each.removeprefix(_USER)) for each in them if each.startswith(_USER)),
     )
 

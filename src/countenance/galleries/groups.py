@@ -9,7 +9,7 @@ bench/groups.py measures it beside HDBSCAN, average and single linkage (docs/gro
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,14 +51,25 @@ class Group:
     cosines: tuple[float, ...]
 
 
-def groups(vectors: Vector, photos: Sequence[str], least: float, *, once: bool) -> list[Group]:
+def groups(
+    vectors: Vector,
+    photos: Sequence[str],
+    least: float,
+    *,
+    once: bool,
+    apart: Iterable[tuple[int, int]] = (),
+) -> list[Group]:
     """Every face in one group, perhaps alone; the largest group first, then by first place.
 
     vectors: float32 (N, D), of unit length. photos: the photo each is of. least: the threshold, a cosine.
-    once: whether two faces of a photo are never one person. Raises TooMany.
+    once: whether two faces of a photo are never one person. apart: places of faces that are not one person's,
+    as somebody said. Raises TooMany.
     """
     _, photo = np.unique(np.asarray(photos, dtype=str), return_inverse=True)
     beside = _beside(photo) if once else {}
+    for one, other in apart:
+        beside.setdefault(one, []).append(other)
+        beside.setdefault(other, []).append(one)
     with _ONE:
         label = _whispered(*_pairs(vectors, photo, least, once=once), len(vectors), beside)
     order = np.argsort(label, kind="stable")

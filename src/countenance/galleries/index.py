@@ -11,10 +11,14 @@ the vectors in the database, so that the answer is the float64 ranking, ids and 
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,6 +52,9 @@ TOGETHER = 64
 
 FIRST = 256
 """Codes compared before the others: they raise the bars for all that follow."""
+
+PART = 250_000
+"""Codes that are worth a thread of their own: some milliseconds' work."""
 
 HOLES = 8
 """Once one in HOLES places is empty, the others move together."""
@@ -131,6 +138,16 @@ class _Batch:
         kept = scores >= self.bars[which]
         self.held = [(places[kept], which[kept], scores[kept])]
         self.count = int(kept.sum())
+
+    def part(self) -> _Batch:
+        """The same probes with bars of their own, for a thread."""
+        return dataclasses.replace(self, bars=self.bars.copy(), held=[], count=0, full=0)
+
+    def join(self, parts: Iterable[_Batch]) -> None:
+        """Take over what threads held. None of them let go of anybody whom all together would keep: their
+        bars rose by what they saw, which is less."""
+        for part in parts:
+            self.held += part.held
 
     def of(self, probe: int) -> Numbers:
         """The places that are left for one of the probes, ascending."""
@@ -223,20 +240,41 @@ class Index:
                 waiting.near = Near(np.zeros(0, np.int64), self.change)
             return
         asked = self._asked(batch)
-        at_once, compare = self._kernel(asked.codes)
-        start, stop = 0, min(FIRST, self._size)
-        while start < self._size:
-            scores = compare(self._codes[start:stop])
-            reached = np.greater_equal(scores, np.ceil(asked.bars).astype(scores.dtype))
-            places, which = np.divmod(np.flatnonzero(reached), len(batch))
-            alive = self._alive[places + start]
-            places, which = places[alive], which[alive]
-            if len(places):
-                asked.take(places + start, which, scores[places, which].astype(np.float64))
-            start, stop = stop, min(stop + at_once, self._size)
+        first, by = min(FIRST, self._size), self._kernel(asked.codes)
+        self._compare(asked, 0, first, by)
+        asked.raise_bars()
+        parts = self._parts(len(batch), first)
+        if len(parts) > 1:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                asked.join(pool.map(lambda part: self._compare(asked.part(), *part), parts))
+        else:
+            self._compare(asked, first, self._size, by)
         asked.raise_bars()
         for number, waiting in enumerate(batch):
             waiting.near = Near(self._rows[asked.of(number)], self.change)
+
+    def _parts(self, probes: int, first: int) -> list[tuple[int, int]]:
+        """From and to which place each thread compares: one a processor, where there is enough to do."""
+        share = kernel.shares(self._kernel, probes)
+        count = min(os.cpu_count() or 1, (self._size - first) // PART) if share else 1
+        ends = np.linspace(first, self._size, max(count, 1) + 1).astype(int).tolist()
+        return list(itertools.pairwise(ends))
+
+    def _compare(
+        self, asked: _Batch, start: int, end: int, by: tuple[int, kernel.Compare] | None = None
+    ) -> _Batch:
+        """Take from the places from `start` to `end` who reaches the bars. by: of the kernel; a thread has
+        its own, for it may hold room that it writes to."""
+        at_once, compare = by or self._kernel(asked.codes)
+        for at in range(start, end, at_once):
+            scores = compare(self._codes[at : min(at + at_once, end)])
+            reached = np.greater_equal(scores, np.ceil(asked.bars).astype(scores.dtype))
+            places, which = np.divmod(np.flatnonzero(reached), len(asked.bars))
+            alive = self._alive[places + at]
+            places, which = places[alive], which[alive]
+            if len(places):
+                asked.take(places + at, which, scores[places, which].astype(np.float64))
+        return asked
 
     def _asked(self, batch: Sequence[_Waiting]) -> _Batch:
         probes = np.stack([waiting.probe for waiting in batch]).astype(np.float64)

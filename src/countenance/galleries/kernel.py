@@ -22,8 +22,9 @@ PLAIN_ROWS = 2048
 """Codes that numpy widens at once: they fit the second cache, and one probe's product with them is too small
 for OpenBLAS to share among threads, which on busy cores took 20 times as long (docs/numbers-speed.md)."""
 
-ONE_ROWS, MANY_ROWS = 16_384, 4096
-"""Codes that numkong compares at once with one probe and with several: scores stay in the second cache."""
+SCORES = 262_144
+"""Scores that numkong gives at once: at four bytes each they stay in the second cache. Fewer would have a
+busy server's threads wait for the interpreter more often."""
 
 EXACT = 2**24 // 127**2
 """Dimensions up to which a float32 sum of products of codes is exact: 1,040."""
@@ -46,13 +47,19 @@ def numkong(probes: Codes) -> tuple[int, Compare]:
     """By numkong, which uses the processor's products of bytes. Raises ImportError where it is not there."""
     library = import_module("numkong")
     packed = library.dots_pack(probes)
-    rows = ONE_ROWS if len(probes) == 1 else MANY_ROWS
+    rows = min(65_536, SCORES // len(probes))
     return rows, lambda codes: np.asarray(library.dots_packed(codes, packed))
 
 
 def best() -> Kernel:
     """The fastest that is installed and right on this processor."""
     return numkong if find_spec("numkong") and _agrees(numkong) else plain
+
+
+def shares(kernel: Kernel, probes: int) -> bool:
+    """Whether several threads may each compare a part: numpy with several probes has threads of its own,
+    and theirs would be in each other's way."""
+    return kernel is not plain or probes == 1
 
 
 def _agrees(kernel: Kernel) -> bool:

@@ -161,10 +161,11 @@ def renew(
         return list(numbers), left
     change = advance(connection, gallery.number)
     connection.execute(faces.update().where(here).values(vector=new_vector.scalar_subquery(), change=change))
+    named = user_rows.c.collection == gallery.number  # their vectors are others too
+    connection.execute(user_rows.update().where(named).values(change=change))
     connection.execute(renewals.delete().where(renewals.c.collection == gallery.number))
     owner = collections.c.number == gallery.number
     connection.execute(collections.update().where(owner).values(model=model))
-    users.renew_all(connection, gallery)
     return list(numbers), 0
 
 
@@ -272,10 +273,9 @@ def traces(connection: Connection, gallery: Gallery, face_ids: Sequence[str] | N
         secrets |= set(connection.execute(renewed.where(these)).scalars())  # computed anew, not yet in use
     names = {row.external_image_id for row in rows} - {""}
     concerned = None if face_ids is None else _members(connection, gallery, face_ids)
-    made, called = users.left_of(connection, gallery, concerned)
-    names |= set(called)
+    names |= set(users.names(connection, gallery, concerned))
     return Traces(
-        secrets=tuple(secrets.union(made, *((row.vector, row.subject) for row in rows))),
+        secrets=tuple(secrets.union(*((row.vector, row.subject) for row in rows))),
         texts=tuple(names) if len(names) <= FEW else (),
     )
 

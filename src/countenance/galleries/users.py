@@ -1,8 +1,8 @@
-"""Users as rows: people, each with the faces that are said to show them and a vector made of those.
+"""Users as rows: people, each with the faces that are said to show them.
 
-A vector is as biometric as the faces' own: it is made anew whenever a face comes or goes, by the very
-function that moves the face, and is gone with the last. Every function runs in a transaction that its caller
-holds.
+The vector by which a user is found is made of the faces' whenever it is needed, and never written: what holds
+for the faces' own, that nothing of them is left, holds for it too. Every function runs in a transaction that
+its caller holds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -48,7 +47,7 @@ def create(connection: Connection, gallery: Gallery, user_id: str, now: dt.datet
     row = {"collection": gallery.number, "user_id": user_id, "created": now.timestamp()}
     made = connection.execute(users.insert().values(change=0, **row)).inserted_primary_key
     assert made is not None
-    _count(connection, gallery, 1)
+    count(connection, gallery, 1)
     return User(made[0], user_id, 0)
 
 
@@ -83,48 +82,17 @@ def delete(connection: Connection, gallery: Gallery, numbers: Collection[int]) -
         connection.execute(users.delete().where(users.c.number.in_(some)))
     distinct.forget(connection, gallery, [distinct.of_user(number) for number in every])
     _mark(connection, gallery, change, every)
-    _count(connection, gallery, -len(known))
+    count(connection, gallery, -len(known))
 
 
 def move(connection: Connection, gallery: Gallery, face_numbers: Sequence[int], to: User | None) -> None:
-    """Faces become a user's, or nobody's. The vectors of all whom it concerns are made anew."""
+    """Faces become a user's, or nobody's."""
     concerned = {to.number} if to else set[int]()
     for some in chunks(face_numbers):
         these = faces.c.number.in_(some)
         concerned |= set(connection.execute(sa.select(faces.c.member).where(these)).scalars())
         connection.execute(faces.update().where(these).values(member=to.number if to else None))
-    renew(connection, gallery, concerned - {None})
-
-
-def renew(connection: Connection, gallery: Gallery, numbers: Collection[int]) -> None:
-    """Make these users' vectors of the faces that they have now, in the order of the faces' rows: the same
-    faces give the same bytes."""
-    if not numbers:
-        return
-    change = advance(connection, gallery.number)
-    for some in chunks(sorted(numbers)):
-        query = sa.select(faces.c.member, faces.c.vector).where(faces.c.member.in_(some))
-        rows = connection.execute(query.order_by(faces.c.member, faces.c.number)).all()
-        made = {
-            member: written(template(matrix([row.vector for row in group])))
-            for member, group in itertools.groupby(rows, key=lambda row: row.member)
-        }
-        connection.execute(
-            users.update()
-            .where(users.c.number == sa.bindparam("mine"))
-            .values(vector=sa.bindparam("made"), change=change),
-            [{"mine": number, "made": made.get(number)} for number in some],
-        )
-        connection.execute(user_removals.delete().where(user_removals.c.user.in_(some)))
-        _mark(connection, gallery, change, [number for number in some if number not in made])
-
-
-def renew_all(connection: Connection, gallery: Gallery) -> None:
-    """All of a gallery's, after its faces changed their model."""
-    numbers = sa.select(users.c.number).where(
-        users.c.collection == gallery.number, users.c.vector.is_not(None)
-    )
-    renew(connection, gallery, list(connection.execute(numbers).scalars()))
+    _changed(connection, gallery, concerned - {None})
 
 
 def of_faces(connection: Connection, face_numbers: Sequence[int]) -> set[int]:
@@ -138,7 +106,7 @@ def of_faces(connection: Connection, face_numbers: Sequence[int]) -> set[int]:
 
 def bereft(connection: Connection, gallery: Gallery, numbers: Collection[int]) -> None:
     """After faces of these users were erased: who has none left goes as well, and so does the name of one who
-    was merged into them and of whom no face is left. The others' vectors are made anew."""
+    was merged into them and of whom no face is left."""
     having = set(_grouped(connection, numbers))
     kept = sa.select(regroupings.c.source).join(regrouped, regrouped.c.regrouping == regroupings.c.number)
     empty = set(numbers) - having
@@ -147,7 +115,7 @@ def bereft(connection: Connection, gallery: Gallery, numbers: Collection[int]) -
         empty |= set(connection.execute(lost).scalars())
     if empty:
         delete(connection, gallery, empty)
-    renew(connection, gallery, having)
+    _changed(connection, gallery, having)
 
 
 def faces_of(
@@ -163,48 +131,76 @@ def faces_of(
     return found
 
 
-def vector(connection: Connection, user: User) -> Vector | None:
+def vector(connection: Connection, gallery: Gallery, user: User) -> Vector | None:
     """None while the user has no face."""
-    found = connection.execute(sa.select(users.c.vector).where(users.c.number == user.number)).scalar()
-    return None if found is None else np.frombuffer(found, "<f4")
+    own = faces_of(connection, gallery, [user.number]).get(user.number)
+    return None if own is None else template(np.stack(list(own.values())))
 
 
 def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
-    """(UserIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
-    found: list[Any] = []
-    query = sa.select(users.c.user_id, users.c.vector).order_by(users.c.number)
+    """(UserIds, vectors) of rows, ascending, as of a change: without who is gone or has other faces since."""
+    found: dict[int, str] = {}
+    query = sa.select(users.c.number, users.c.user_id).order_by(users.c.number)
     for some in chunks(numbers):
-        of_then = users.c.number.in_(some) & (users.c.change <= change) & users.c.vector.is_not(None)
-        found += connection.execute(query.where(of_then)).all()
-    return [row.user_id for row in found], matrix([row.vector for row in found])
+        of_then = users.c.number.in_(some) & (users.c.change <= change)
+        found.update((number, name) for number, name in connection.execute(query.where(of_then)))
+    rows, made = _templates(connection, list(found))
+    return [found[row] for row in rows], made
 
 
 def changed_since(
     connection: Connection, number: int, change: int
 ) -> tuple[Iterator[tuple[list[int], Vector]], list[int]]:
     """What an index that stands at `change` lacks: rows and vectors to put, in pieces, and rows to drop."""
-    query = sa.select(users.c.number, users.c.vector).execution_options(yield_per=PIECE)
-    newer = (users.c.collection == number) & (users.c.change > change) & users.c.vector.is_not(None)
+    newer = sa.select(users.c.number).where(users.c.collection == number, users.c.change > change)
+    rows = list(connection.execute(newer.order_by(users.c.number)).scalars())
     gone = sa.select(user_removals.c.user).where(
         user_removals.c.collection == number, user_removals.c.change > change
     )
     dropped = list(connection.execute(gone).scalars())
-    pieces = connection.execute(query.where(newer).order_by(users.c.number)).partitions()
-    return (([row.number for row in rows], matrix([row.vector for row in rows])) for rows in pieces), dropped
+    pieces = (_templates(connection, rows[start : start + PIECE]) for start in range(0, len(rows), PIECE))
+    return (piece for piece in pieces if piece[0]), dropped
 
 
-def left_of(
-    connection: Connection, gallery: Gallery, numbers: Collection[int] | None
-) -> tuple[list[bytes], list[str]]:
-    """What must be left nowhere once faces of these users go: their vectors and names. None: of all."""
-    known: list[Any] = []
-    query = sa.select(users.c.vector, users.c.user_id).where(users.c.collection == gallery.number)
+def names(connection: Connection, gallery: Gallery, numbers: Collection[int] | None) -> list[str]:
+    """What users are called, and all who were merged into them; None: all of a gallery."""
+    query = sa.select(users.c.user_id).where(users.c.collection == gallery.number)
     if numbers is None:
-        known += connection.execute(query).all()
-    else:
-        for some in chunks(sorted(distinct.merged(connection, numbers))):
-            known += connection.execute(query.where(users.c.number.in_(some))).all()
-    return [row.vector for row in known if row.vector is not None], [row.user_id for row in known]
+        return list(connection.execute(query).scalars())
+    every = sorted(distinct.merged(connection, numbers))
+    known = [connection.execute(query.where(users.c.number.in_(some))).scalars() for some in chunks(every)]
+    return [name for some in known for name in some]
+
+
+def count(connection: Connection, gallery: Gallery, by: int) -> None:
+    """So many users more."""
+    update = collections.update().where(collections.c.number == gallery.number)
+    connection.execute(update.values(users=collections.c.users + by))
+
+
+def _templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
+    """(rows, vectors) of those users who have a face. The same faces, the same bytes: they go in order."""
+    rows: list[int] = []
+    made: list[bytes] = []
+    query = sa.select(faces.c.member, faces.c.vector).order_by(faces.c.member, faces.c.number)
+    for some in chunks(numbers):
+        found = connection.execute(query.where(faces.c.member.in_(some)))
+        for member, group in itertools.groupby(found, key=lambda row: row.member):
+            rows.append(member)
+            made.append(written(template(matrix([row.vector for row in group]))))
+    return rows, matrix(made)
+
+
+def _changed(connection: Connection, gallery: Gallery, numbers: Collection[int]) -> None:
+    """These users have other faces from here on, or none."""
+    if not numbers:
+        return
+    change = advance(connection, gallery.number)
+    having = _grouped(connection, numbers)
+    for some in chunks(sorted(numbers)):
+        connection.execute(users.update().where(users.c.number.in_(some)).values(change=change))
+        connection.execute(user_removals.delete().where(user_removals.c.user.in_(some)))
+    _mark(connection, gallery, change, [number for number in sorted(numbers) if number not in having])
 
 
 def _here(gallery: Gallery) -> sa.ColumnElement[bool]:
@@ -228,12 +224,7 @@ def _grouped(connection: Connection, numbers: Iterable[int]) -> Mapping[int, int
 
 
 def _mark(connection: Connection, gallery: Gallery, change: int, numbers: Iterable[int]) -> None:
-    """These have no vector from this change on."""
+    """These have no face from this change on."""
     marks = [{"collection": gallery.number, "change": change, "user": number} for number in numbers]
     if marks:
         connection.execute(user_removals.insert(), marks)
-
-
-def _count(connection: Connection, gallery: Gallery, by: int) -> None:
-    update = collections.update().where(collections.c.number == gallery.number)
-    connection.execute(update.values(users=collections.c.users + by))

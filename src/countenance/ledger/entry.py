@@ -49,6 +49,7 @@ class Act(StrEnum):
     REGISTER = "register"
     ISSUE = "issue"
     REVOKE = "revoke"
+    LIMIT = "limit"
     PACKS = "packs"
     SETTINGS = "settings"
     ROTATE = "rotate"
@@ -286,12 +287,13 @@ def govern_entry(  # noqa: PLR0913 - each is one line of the entry
     purpose: str | None = None,
     purposes: Collection[str] = (),
     policy_owner: bool = False,
+    quota: int | None = None,
     pseudonym: str | None = None,
 ) -> Entry:
-    """An organisation was registered, or a key of its was issued or revoked.
+    """An organisation was registered, or a key of its was issued, given another quota or revoked.
 
-    purpose: the key's default. purposes: what it may be for, where that is more. pseudonym: what the ledger
-    calls the key. What is None, empty or false is left out.
+    purpose: the key's default. purposes: what it may be for, where that is more. quota: calls a day that it
+    may make. pseudonym: what the ledger calls the key. What is None, empty or false is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -307,6 +309,7 @@ def govern_entry(  # noqa: PLR0913 - each is one line of the entry
         "purpose": purpose or "",
         "purposes": sorted(set(purposes) - {purpose}),
         "policy_owner": policy_owner,
+        "quota": quota or 0,
         "caller": pseudonym or "",
     }
     return entry | {name: value for name, value in told.items() if value}

@@ -1,4 +1,4 @@
-"""What a collection holds: IndexFaces, ListFaces, DeleteFaces, RenewFaces, ListUsers."""
+"""What a collection holds: IndexFaces, ListFaces, DeleteFaces, RenewFaces."""
 
 from __future__ import annotations
 
@@ -71,11 +71,9 @@ def list_faces(call: Call, tools: Tools) -> Done:
     """Faces in the order they were enrolled."""
     gallery = present(call)
     start, limit = pages.after(tools.keys, call), pages.limit(call)
-    found: list[tuple[int, Any]] = []
-    if "UserId" not in call.request:  # there are no users yet, so none has faces
-        with tools.database.reading() as connection:
-            ids = call.request.get("FaceIds")
-            found = store.enrolled(connection, gallery, start, limit + 1, ids)
+    ids, user_id = call.request.get("FaceIds"), call.request.get("UserId")
+    with tools.database.reading() as connection:
+        found = store.enrolled(connection, gallery, start, limit + 1, ids, user_id)
     shown = found[:limit]
     answer: dict[str, Any] = {
         "Faces": [render.enrolled_face(face) for _, face in shown],
@@ -87,17 +85,22 @@ def list_faces(call: Call, tools: Tools) -> Done:
 
 
 def delete_faces(call: Call, tools: Tools) -> Commit:
-    """Delete templates and every byte of them in the database, its log and this process."""
+    """Delete templates and every byte of them in the database, its log and this process.
+
+    A user's face stays, as in Rekognition: whoever deletes it decides first whether the user goes too.
+    """
     gallery = present(call)
     asked = list(dict.fromkeys(call.request["FaceIds"]))
 
     def write(connection: Connection) -> Done:
         current = still(connection, call)
-        subjects = store.subjects(connection, current, asked)
-        traces = store.traces(connection, current, asked)
-        gone = store.forget(connection, current, asked)
-        missing = [face_id for face_id in asked if face_id not in set(gone)]
-        failures = [{"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]} for face_id in missing]
+        rows = store.enrolled(connection, current, limit=len(asked), face_ids=asked)
+        known = {face.face_id: face for _, face in rows}
+        free = [face_id for face_id, face in known.items() if face.user_id is None]
+        subjects = [known[face_id].subject for face_id in free]
+        traces = store.traces(connection, current, free)
+        gone = store.forget(connection, current, [face_id for face_id in asked if face_id in set(free)])
+        failures = [_kept(face_id, known.get(face_id)) for face_id in asked if face_id not in set(gone)]
         return Done(
             {"DeletedFaces": gone, "UnsuccessfulFaceDeletions": failures},
             Told(subjects=subjects, removed=len(gone)),
@@ -107,10 +110,11 @@ def delete_faces(call: Call, tools: Tools) -> Commit:
     return Commit(write, erases=True, after=lambda: tools.galleries.refresh(gallery))
 
 
-def list_users(call: Call, tools: Tools) -> Done:
-    """Users are not offered yet, so a collection has none."""
-    present(call)
-    return Done({"Users": []})
+def _kept(face_id: str, face: Enrolled | None) -> render.Shape:
+    """UnsuccessfulFaceDeletion."""
+    if face is None or face.user_id is None:
+        return {"FaceId": face_id, "Reasons": ["FACE_NOT_FOUND"]}
+    return {"FaceId": face_id, "UserId": face.user_id, "Reasons": ["ASSOCIATED_TO_AN_EXISTING_USER"]}
 
 
 def renew_faces(call: Call, tools: Tools) -> Commit:
@@ -172,5 +176,4 @@ OPERATIONS = {
     "ListFaces": Operation(list_faces, always(Action.MANAGE)),
     "DeleteFaces": Operation(delete_faces, always(Action.MANAGE)),
     "RenewFaces": Operation(renew_faces, always(Action.ENROL)),
-    "ListUsers": Operation(list_users, always(Action.MANAGE)),
 }

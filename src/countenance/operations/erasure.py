@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.database import Traces, together
 from countenance.errors import InvalidParameter
-from countenance.galleries import store
+from countenance.galleries import store, users
 from countenance.ledger import Told, erasure
 from countenance.ledger.entry import Value
 from countenance.ledger.erasure import Private
@@ -21,9 +21,11 @@ from countenance.types import EMPTY, Action, Gallery, OrganisationKind
 
 @dataclass(frozen=True, slots=True)
 class _Person:
-    """Whom a call names. faces: FaceIds with their galleries. subjects: the keys that lead to his entries."""
+    """Whom a call names. faces: FaceIds with their galleries. users: rows of users of a UserId that it says,
+    with theirs. subjects: the keys that lead to his entries."""
 
     faces: tuple[tuple[Gallery, list[str]], ...]
+    users: tuple[tuple[Gallery, int], ...]
     subjects: tuple[bytes, ...]
 
 
@@ -34,8 +36,10 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
     that ended since.
     """
     request, account = call.request, call.caller.account
-    if ("FaceId" in request) == ("ExternalImageId" in request):
-        raise InvalidParameter(detail="name the person by FaceId or by ExternalImageId, by one of them")
+    if sum(name in request for name in ("FaceId", "ExternalImageId", "UserId")) != 1:
+        raise InvalidParameter(
+            detail="name the person by FaceId, by ExternalImageId or by UserId, by one of them"
+        )
     if "CollectionId" in request:
         present(call)
     with tools.database.reading() as connection:
@@ -58,6 +62,9 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
         traces.append(Traces((*person.subjects, *erasure.traces(connection, decisions))))
         answer: list[Mapping[str, str]] = []
         removed: list[Value] = []
+        for gallery, user in person.users:
+            traces.append(Traces(texts=users.names(connection, gallery, [user])))
+            users.delete(connection, gallery, [user])
         for gallery, face_ids in person.faces:
             gone = store.forget(connection, gallery, face_ids)
             removed.append([gallery.collection_id, len(gone)])
@@ -103,6 +110,7 @@ def _named(connection: Connection, call: Call) -> _Person:
         request.get("CollectionId"),
         face_id=request.get("FaceId"),
         external=request.get("ExternalImageId"),
+        user_id=request.get("UserId"),
     )
     faces, subjects = list[tuple[Gallery, list[str]]](), list[bytes]()
     for collection_id, face_ids in found.items():
@@ -110,7 +118,16 @@ def _named(connection: Connection, call: Call) -> _Person:
         assert gallery is not None  # its faces were just read
         faces.append((gallery, face_ids))
         subjects += store.subjects(connection, gallery, face_ids)
-    return _Person(tuple(faces), tuple(dict.fromkeys(subjects)))
+    return _Person(tuple(faces), _users(connection, call), tuple(dict.fromkeys(subjects)))
+
+
+def _users(connection: Connection, call: Call) -> tuple[tuple[Gallery, int], ...]:
+    """Users of the name that a call says: one may have no face by which to be found."""
+    if "UserId" not in call.request:
+        return ()
+    galleries = [call.gallery] if call.gallery else store.all_of(connection, call.caller.account)
+    found = [(gallery, users.find(connection, gallery, call.request["UserId"])) for gallery in galleries]
+    return tuple((gallery, user.number) for gallery, user in found if user)
 
 
 def _kept(tools: Tools, call: Call, private: Private) -> Kept | None:

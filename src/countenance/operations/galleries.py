@@ -25,6 +25,12 @@ from countenance.vision.calibration import ADULTS
 SUBJECTS = f"{TAG}subjects"
 """The tag that names the population whose calibration a collection's Similarity uses."""
 
+ONCE = f"{TAG}once-per-photo"
+"""The tag that says, by "true", that nobody appears twice in a photo: a user takes one face of each."""
+
+PEOPLE = f"{TAG}external-image-id"
+"""The tag that says, by "one-person", that each ExternalImageId is one person and no two are the same."""
+
 MOST_TAGS = 200
 _ARN = re.compile(r"arn:[^:]+:rekognition:[^:]*:(?P<account>\d{12}):collection/(?P<id>[a-zA-Z0-9_.\-]+)")
 
@@ -76,7 +82,7 @@ def describe_collection(call: Call, tools: Tools) -> Done:
             "FaceModelVersion": gallery.model,
             "CollectionARN": render.collection_arn(gallery, call.region),
             "CreationTimestamp": gallery.created,
-            "UserCount": 0,
+            "UserCount": gallery.users,
         }
     )
 
@@ -142,7 +148,11 @@ def list_tags(call: Call, tools: Tools) -> Done:
 
 def _check_tags(tools: Tools, tagged: Mapping[str, str]) -> None:
     """Raises InvalidParameter for a name that begins as ours do and is none, or a word that is none."""
-    known = {name: sorted(tag.words) for name, tag in TAGS.items()} | {SUBJECTS: tools.vision.populations}
+    known = {name: sorted(tag.words) for name, tag in TAGS.items()} | {
+        SUBJECTS: tools.vision.populations,
+        ONCE: ("false", "true"),
+        PEOPLE: ("one-person", "unstated"),
+    }
     for name, value in tagged.items():
         if name.startswith(TAG) and name not in {*known, ENDED}:
             raise InvalidParameter(

@@ -6,11 +6,14 @@ as a search, and the ledger keeps it as one.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
+from sqlalchemy.engine import Connection
+
 from countenance.errors import InvalidParameter, ResourceNotFound, Throttling
-from countenance.galleries import groups, store
+from countenance.galleries import distinct, groups, store
 from countenance.galleries.groups import MOST, Group, TooMany
 from countenance.ledger import Told
 from countenance.operations import SIMILARITY, Call, Done, Operation, Tools, always, figures, render
@@ -24,16 +27,26 @@ NAMED = 4096
 """People whom the ledger's entry of a grouping names, each by a tag; more would not fit into an entry."""
 
 
+Apart = list[tuple[int, int]]
+"""Places of two faces."""
+
+
 def group_faces(call: Call, tools: Tools) -> Done:
     """The collection's faces in groups that may be of one person each. Writes nothing."""
     gallery, asked = present(call), call.request
     same_model(gallery, tools)
-    faces, vectors = _everybody(gallery, tools)
+    if call.declared.max_fpir is not None:
+        raise InvalidParameter(detail="a grouping has no x-countenance-max-fpir: say FaceMatchThreshold")
+    faces, vectors, apart = _everybody(gallery, tools)
     calibration = tools.vision.calibration(population(gallery))
     photos = [face.image_id for face in faces]
     try:
         found = groups.groups(
-            vectors, photos, calibration.cosine(asked["FaceMatchThreshold"]), once=asked["OncePerImage"]
+            vectors,
+            photos,
+            calibration.cosine(asked["FaceMatchThreshold"]),
+            once=asked["OncePerImage"],
+            apart=apart,
         )
     except TooMany as fault:
         raise InvalidParameter(
@@ -43,8 +56,8 @@ def group_faces(call: Call, tools: Tools) -> Done:
     return _answer(call, tools, calibration, faces, found)
 
 
-def _everybody(gallery: Gallery, tools: Tools) -> tuple[list[Enrolled], Vector]:
-    """Every face with its vector, in the order of enrolment."""
+def _everybody(gallery: Gallery, tools: Tools) -> tuple[list[Enrolled], Vector, Apart]:
+    """Every face with its vector, in the order of enrolment, and those that are not one person's."""
     with tools.database.reading() as connection:
         rows = store.enrolled(connection, gallery, limit=MOST + 1)
         if len(rows) > MOST:
@@ -56,10 +69,28 @@ def _everybody(gallery: Gallery, tools: Tools) -> tuple[list[Enrolled], Vector]:
         if state is None:
             raise ResourceNotFound(f"The collection id: {gallery.collection_id} does not exist")
         face_ids, vectors = store.vectors(connection, [row for row, _ in rows], state[0])
+        apart = _apart(connection, gallery, face_ids)
     faces = [face for _, face in rows]
     if face_ids != [face.face_id for face in faces]:
         raise Throttling(detail="the collection changed meanwhile")
-    return faces, vectors
+    return faces, vectors, apart
+
+
+def _apart(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> Apart:
+    """What somebody said of faces or users, as places of faces."""
+    places = {face_id: place for place, face_id in enumerate(face_ids)}
+    pairs: Apart = []
+    for _, *ends, _ in distinct.page(connection, gallery, 0, MOST):
+        one, other = (
+            [
+                places[each]
+                for each in distinct.face_ids(distinct.person(connection, gallery, end))
+                if each in places
+            ]
+            for end in ends
+        )
+        pairs += itertools.product(one, other)
+    return pairs
 
 
 def _answer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -213,6 +213,16 @@ def enrolled_face(face: Enrolled) -> Shape:
 def user(value: User) -> Shape:
     """User, and MatchedUser: who has no face yet was only created."""
     return {"UserId": value.user_id, "UserStatus": "ACTIVE" if value.faces else "CREATED"}
+
+
+SHOWN = 20
+"""Nearest faces in a header: a proxy takes no more than a few thousand characters."""
+
+
+def nearest(faces: Sequence[Shape]) -> Mapping[str, str]:
+    """Of the best candidates the enrolled face behind each, as a header."""
+    told = ", ".join(f"{face['FaceId']}; similarity={face['Similarity']:g}" for face in faces[:SHOWN])
+    return {"x-countenance-nearest-faces": told} if told else {}
 
 
 def collection_arn(gallery: Gallery, region: str) -> str:

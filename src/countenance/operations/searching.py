@@ -149,6 +149,7 @@ def told(  # noqa: PLR0913 - each is a part of the answer
     tools: Tools,
     asks: Asks,
     answer: render.Shape,
+    *,
     similarities: Sequence[float],
     subjects: Sequence[bytes],
     kept_out: int,
@@ -187,9 +188,9 @@ def _answer(
         tools,
         FACES,
         {**searched, "FaceMatches": matches},
-        [score for _, score in lines],
-        [line.face.subject for line, _ in lines],
-        kept_out,
+        similarities=[score for _, score in lines],
+        subjects=[line.face.subject for line, _ in lines],
+        kept_out=kept_out,
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from countenance.client import declare
@@ -188,3 +189,44 @@ def test_nobody_is_let_in_where_the_ledger_cannot_say_so(shell: Shell, home: Pat
     told = shell("keys", "create", "--home", home, code=1).output
     assert "no checkpoint covers the 2 entries" in told
     assert len(json.loads(shell("keys", "list", "--home", home, "--json").stdout)) == 1
+
+
+def test_calls_are_counted_and_a_quota_is_kept(shell: Shell, running: TestServer, tmp_path: Path) -> None:
+    at = ("--home", running.home)
+    shell("keys", "create", *at, "--organisation", "tests", "--quota", "2/day", "--save", tmp_path / "key")
+    client = running.client(credentials=tmp_path / "key", config=Config(retries={"total_max_attempts": 1}))
+    client.list_collections()
+    client.list_collections()
+    with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
+        client.list_collections()
+    newest = json.loads(shell("keys", "list", *at, "--json").stdout)[-1]
+    assert (newest["calls"], newest["calls_today"], newest["quota"]) == (3, 3, 2)
+    key = newest["access_key_id"]
+    [use] = json.loads(shell("keys", "usage", key, *at, "--json").stdout)
+    assert (use["operation"], use["calls"], use["refused"]) == ("ListCollections", 3, 1)
+    assert use["key"] == key
+    assert "any number of calls a day" in shell("keys", "quota", key, "none", *at).output
+    client.list_collections()
+    shell("keys", "quota", key, "1", *at)
+    with pytest.raises(ClientError, match="may make 1 calls a day"):
+        client.list_collections()
+    assert "ListCollections" in shell("keys", "usage", *at).output
+    assert json.loads(shell("keys", "usage", key, *at, "--json", "--to", "2020-01-01").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("quota", "CNTNOBODY", "5"), "no key CNTNOBODY is in force"),
+        (("usage", "CNTNOBODY"), "no key CNTNOBODY is known here"),
+    ],
+)
+def test_a_key_that_is_not_there(shell: Shell, home: Path, words: tuple[str, ...], told: str) -> None:
+    assert told in shell("keys", *words, "--home", home, code=1).output
+
+
+@pytest.mark.parametrize("quota", ["0", "-1", "1.5", "many", "5/hour", "9" * 20])
+def test_a_quota_that_is_none(shell: Shell, home: Path, quota: str) -> None:
+    assert (
+        "is not written as 1000" in shell("keys", "create", "--home", home, f"--quota={quota}", code=2).output
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -188,6 +189,48 @@ def test_probes_that_wait_share_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join()
     assert passes == [1, 8]
     assert answers == {row: [row] for row in range(9)}
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=SEEDS,
+    count=st.integers(300, 900),
+    limit=st.sampled_from([1, 5, 80, 4096]),
+    floor=st.sampled_from([-1.0, 0.0, 0.5]),
+    threads=st.integers(2, 5),
+    which=st.sampled_from(KERNELS),
+)
+def test_threads_that_share_a_pass_leave_what_one_would(
+    seed: int, count: int, limit: int, floor: float, threads: int, which: Kernel
+) -> None:
+    vectors = alike(np.random.default_rng(seed), count, 16)
+    index, probes = filled(vectors, which), vectors[:3]
+    alone = [near.rows.tolist() for near in index.near_all(probes, limit, floor)]
+    with mock.patch.object(index_module, "PART", 10), mock.patch("os.cpu_count", return_value=threads):
+        assert len(index._parts(1, 0)) == threads
+        shared = [near.rows.tolist() for near in index.near_all(probes, limit, floor)]
+        single = found(index, vectors, probes[0], limit, floor)
+    assert shared == alone
+    assert single == ranking(vectors, range(count), probes[0], limit, floor)
+
+
+def test_a_thread_that_fails_fails_the_search() -> None:
+    def broken(probes: kernel.Codes) -> tuple[int, kernel.Compare]:
+        at_once, compare = kernel.plain(probes)
+
+        def fails(codes: kernel.Codes) -> kernel.Scores:
+            if len(codes) != index_module.FIRST:
+                raise MemoryError("no room")
+            return compare(codes)
+
+        return at_once, fails
+
+    vectors = unit(np.random.default_rng(3), 600)
+    index = filled(vectors, broken)
+    with mock.patch.object(index_module, "PART", 10), mock.patch("os.cpu_count", return_value=2):
+        for _ in range(2):  # and the lock is free again
+            with pytest.raises(MemoryError):
+                index.near(vectors[0], 1, 0.0)
 
 
 def test_a_probe_of_another_length_fails_alone() -> None:
