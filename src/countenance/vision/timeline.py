@@ -1,30 +1,32 @@
-"""What a person's face shows over time, smoothed, with gaps as gaps; as JSON, CSV rows and WebVTT. Pure.
+"""What a person's face shows over time: when it is there, which expression leads, each sample smoothed. Pure.
 
-Smoothing: at each sample the mean of the samples around it, weighted by a Gaussian of their distance in time
-(SIGMA_MS), over samples of the same interval of presence only. Percentages of expressions keep their sum of
-100. A gap is never filled: where nobody was seen there is no value.
+Smoothing: a value at a sample is the mean of the samples around it, weighted by a Gaussian of their distance
+in time (SIGMA_MS), over one interval of presence. So expressions keep their sum of 100, a single odd sample
+counts for two fifths, and a change at one moment takes about 400 ms. Angles are not smoothed.
+
+A gap is never filled: a moment is a sample in which the face was seen. Presence runs on over PAUSE_MS without
+a sighting (a hand before the face); bands do not.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from countenance.types import Attribute, Box, Description, Expression, Pose, Trait
+from countenance.types import Attribute, Box, Description, Pose, Trait
 from countenance.vision.tracking import Person, Sighting
 
 SIGMA_MS: Final = 200.0
-GAP_STEPS: Final = 1.5
-"""Steps between two sightings beyond which there is a gap."""
-COLUMNS: Final = (
-    *("person", "timestamp_ms", "emotion", "confidence", "smile", "mouth_open", "eyes_open"),
-    *("yaw", "pitch", "roll", "left", "top", "width", "height"),
-)
-"""Of the CSV. Percent, degrees, and ratios of the frame's sides."""
+PAUSE_MS: Final = 500
+"""The longest time between two sightings that is still one interval of presence."""
+
+MISSED: Final = 1.5
+"""Steps between two sightings from which one was missed: variable frame rates are uneven by less."""
+
+UNCLEAR: Final = "UNKNOWN"
+"""Rekognition's word for an expression that is not told: a face turned away, in the dark, or in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A stretch in which one expression leads. confidence: percent, the mean of its samples."""
+    """A stretch in which one expression leads, or none does. kind: its name, or UNCLEAR.
+
+    confidence: percent, the mean of the likeliest of its samples.
+    """
 
     span: Span
     kind: str
@@ -46,9 +51,9 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One smoothed sample. emotions: percent by kind, the likeliest first; empty where none was read.
+    """One sample, smoothed. emotions: percent by name, the likeliest first; empty where none was read.
 
-    smile, mouth_open: percent that it is so; None where not read. pose: degrees.
+    smile, mouth_open, eyes_open: percent that it is so; None where not read. pose: degrees.
     """
 
     timestamp_ms: int
@@ -59,42 +64,40 @@ class Moment:
     eyes_open: float | None
     pose: Pose | None
 
+    @property
+    def leading(self) -> str:
+        """What is likelier than all other expressions together, else UNCLEAR; "" where none was read."""
+        kind, percent = next(iter(self.emotions.items()), ("", 100.0))
+        return kind if percent > 50 else UNCLEAR
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One person's. number: as Person's. name: what a candidate's face is called, None for nobody's."""
+    """One person's. number: as Person's."""
 
     number: int
-    name: str | None
     presence: tuple[Span, ...]
     moments: tuple[Moment, ...]
     bands: tuple[Band, ...]
 
-    @property
-    def title(self) -> str:
-        """The name, or "person 1" and so on."""
-        return self.name or f"person {self.number + 1}"
 
-
-def timeline(person: Person, step_ms: int, name: str | None = None) -> Timeline:
-    """A person's timeline. step_ms: between two frames that were looked at."""
-    runs = _runs(person.sightings, step_ms)
-    moments = [_moments(run) for run in runs]
+def timeline(person: Person, step_ms: int) -> Timeline:
+    """A person's timeline. step_ms: usually between two frames that were looked at."""
+    intervals = _intervals(person.sightings, max(PAUSE_MS, MISSED * step_ms))
+    smoothed = [[_moment(seen, interval) for seen in interval] for interval in intervals]
     return Timeline(
         person.number,
-        name,
-        tuple(Span(run[0].timestamp_ms, run[-1].timestamp_ms + step_ms) for run in runs),
-        tuple(moment for run in moments for moment in run),
-        tuple(band for run in moments for band in _bands(run, step_ms)),
+        tuple(Span(each[0].timestamp_ms, each[-1].timestamp_ms + step_ms) for each in intervals),
+        tuple(moment for moments in smoothed for moment in moments),
+        tuple(band for moments in smoothed for band in _bands(moments, step_ms)),
     )
 
 
 def as_json(timelines: Sequence[Timeline]) -> list[dict[str, Any]]:
-    """One object a person, with AWS's kind of names."""
+    """One object a person, named and shaped as GetFaceTimeline tells it (the service model documents it)."""
     return [
         {
             "Index": each.number,
-            **({"Name": each.name} if each.name else {}),
             "Presence": [_span(span) for span in each.presence],
             "Bands": [
                 {**_span(band.span), "Emotion": band.kind, "Confidence": band.confidence}
@@ -106,49 +109,25 @@ def as_json(timelines: Sequence[Timeline]) -> list[dict[str, Any]]:
     ]
 
 
-def as_csv(timelines: Sequence[Timeline]) -> str:
-    """One row a person and sample."""
-    stream = io.StringIO()
-    rows = csv.writer(stream, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for each in timelines:
-        for moment in each.moments:
-            rows.writerow([_plain(each.title), *_cells(moment)])
-    return stream.getvalue()
-
-
-def as_webvtt(timelines: Sequence[Timeline]) -> str:
-    """One cue a band: "person 1: happy 93 %"; one a presence where no expression was read."""
-    cues = []
-    for each in timelines:
-        spans = {band.span: f": {band.kind.lower()} {band.confidence:.0f} %" for band in each.bands}
-        if not each.bands:
-            spans = dict.fromkeys(each.presence, "")
-        cues += [(span.start_ms, span.end_ms, _cue(each.title) + text) for span, text in spans.items()]
-    blocks = [f"{_clock(start)} --> {_clock(end)}\n{text}\n" for start, end, text in sorted(cues)]
-    return "\n".join(["WEBVTT\n", *blocks])
-
-
-def _runs(sightings: Sequence[Sighting], step_ms: int) -> list[list[Sighting]]:
-    """Sightings without a gap between them."""
-    runs: list[list[Sighting]] = []
+def _intervals(sightings: Sequence[Sighting], longest: float) -> list[list[Sighting]]:
+    """Sightings parted where more than `longest` milliseconds lie between two."""
+    intervals: list[list[Sighting]] = []
     for seen in sightings:
-        if runs and seen.timestamp_ms - runs[-1][-1].timestamp_ms <= GAP_STEPS * step_ms:
-            runs[-1].append(seen)
+        if intervals and seen.timestamp_ms - intervals[-1][-1].timestamp_ms <= longest:
+            intervals[-1].append(seen)
         else:
-            runs.append([seen])
-    return runs
+            intervals.append([seen])
+    return intervals
 
 
-def _moments(run: Sequence[Sighting]) -> list[Moment]:
-    return [_moment(run, place) for place in range(len(run))]
+Near = Sequence[tuple[float, Description]]
+"""Descriptions around a moment, each with its weight."""
 
 
-def _moment(run: Sequence[Sighting], place: int) -> Moment:
-    seen = run[place]
+def _moment(seen: Sighting, interval: Sequence[Sighting]) -> Moment:
     near = [
         (math.exp(-(((each.timestamp_ms - seen.timestamp_ms) / SIGMA_MS) ** 2) / 2), each.description)
-        for each in run
+        for each in interval
         if each.description is not None and abs(each.timestamp_ms - seen.timestamp_ms) <= 3 * SIGMA_MS
     ]
     return Moment(
@@ -162,9 +141,6 @@ def _moment(run: Sequence[Sighting], place: int) -> Moment:
     )
 
 
-Near = Sequence[tuple[float, Description]]
-
-
 def _emotions(near: Near) -> dict[str, float]:
     sums: dict[str, float] = {}
     whole = 0.0
@@ -173,7 +149,6 @@ def _emotions(near: Near) -> dict[str, float]:
         if isinstance(shown, tuple):
             whole += weight
             for each in shown:
-                assert isinstance(each, Expression)
                 sums[each.kind] = sums.get(each.kind, 0.0) + weight * each.confidence
     ranked = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
     return {kind: total / whole for kind, total in ranked}
@@ -181,32 +156,29 @@ def _emotions(near: Near) -> dict[str, float]:
 
 def _percent(near: Near, attribute: Attribute) -> float | None:
     """How probable it is that it is so, in the mean."""
-    sure = [
+    told = [
         (weight, shown.confidence if shown.value else 100 - shown.confidence)
-        for weight, told in near
-        if isinstance(shown := told.traits.get(attribute), Trait)
+        for weight, description in near
+        if isinstance(shown := description.traits.get(attribute), Trait)
     ]
-    return sum(weight * each for weight, each in sure) / sum(weight for weight, _ in sure) if sure else None
+    return sum(weight * each for weight, each in told) / sum(weight for weight, _ in told) if told else None
 
 
-def _bands(run: Sequence[Moment], step_ms: int) -> list[Band]:
+def _bands(moments: Sequence[Moment], step_ms: int) -> list[Band]:
+    """One for each run of samples in which one expression leads. It ends where the next sample begins."""
     bands: list[Band] = []
     held: list[Moment] = []
-    for moment in [*run, None]:
-        if held and (moment is None or _leading(moment) != _leading(held[0])):
-            kind = _leading(held[0])
-            end = held[-1].timestamp_ms + step_ms if moment is None else moment.timestamp_ms
-            if kind:
-                mean = sum(each.emotions[kind] for each in held) / len(held)
-                bands.append(Band(Span(held[0].timestamp_ms, end), kind, mean))
-            held = []
-        if moment is not None:
-            held.append(moment)
+    for moment, after in zip(moments, [*moments[1:], None], strict=True):
+        held.append(moment)
+        follows = after is not None and after.timestamp_ms - moment.timestamp_ms <= MISSED * step_ms
+        if after is not None and follows and after.leading == moment.leading:
+            continue
+        end = after.timestamp_ms if after is not None and follows else moment.timestamp_ms + step_ms
+        if kind := moment.leading:
+            mean = sum(max(each.emotions.values()) for each in held) / len(held)
+            bands.append(Band(Span(held[0].timestamp_ms, end), kind, mean))
+        held = []
     return bands
-
-
-def _leading(moment: Moment) -> str:
-    return next(iter(moment.emotions), "")
 
 
 def _span(span: Span) -> dict[str, int]:
@@ -225,28 +197,3 @@ def _sample(moment: Moment) -> dict[str, Any]:
     if moment.pose is not None:
         told["Pose"] = {"Yaw": moment.pose.yaw, "Pitch": moment.pose.pitch, "Roll": moment.pose.roll}
     return told
-
-
-def _cells(moment: Moment) -> list[object]:
-    kind = _leading(moment)
-    pose, box = moment.pose, moment.box
-    angles = [pose.yaw, pose.pitch, pose.roll] if pose else [None] * 3
-    percents = [moment.emotions.get(kind), moment.smile, moment.mouth_open, moment.eyes_open]
-    ratios = [round(each, 4) for each in (box.left, box.top, box.width, box.height)]
-    first, *others = [None if each is None else round(each, 1) for each in [*percents, *angles]]
-    return [moment.timestamp_ms, kind, first, *others, *ratios]
-
-
-def _plain(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name
-
-
-def _cue(name: str) -> str:
-    """A name as WebVTT writes it."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
-
-
-def _clock(milliseconds: int) -> str:
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{rest:03}"
