@@ -101,6 +101,21 @@ class Clip:
         """Frames in order, `rate` a second at most, decoded by a thread of their own. To be read once."""
         return _ahead(self._sampled(Fraction(rate)), self._limits.ahead)
 
+    def at(self, timestamp_ms: int) -> Image:
+        """The picture shown then. Not while frames() is read. Raises VideoError where there is none."""
+        begin = Fraction(self._container.start_time or 0, av.time_base)
+        wanted = Fraction(timestamp_ms, 1000) + begin - Fraction(1, 2000)  # timestamps are rounded
+        base = self._stream.time_base or Fraction(1, 1000)
+        self._stream.codec_context.skip_frame = "DEFAULT"
+        try:
+            self._container.seek(int(wanted / base), stream=self._stream)
+        except av.error.FFmpegError as fault:
+            raise VideoError("the clip cannot be wound") from fault
+        for frame in self._decoded():
+            if frame.pts is not None and frame.pts * (frame.time_base or base) >= wanted:
+                return Image(self._pixels(frame), b"")
+        raise VideoError(f"the clip has no frame at {timestamp_ms} ms")
+
     def _begin(self) -> tuple[Iterator[VideoFrame], VideoFrame]:
         frames = self._decoded()
         first = next(frames, None)
