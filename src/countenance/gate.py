@@ -17,7 +17,6 @@ decided by what was asked for at its start (docs/decisions/0016-jobs.md).
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime as dt
 import logging
@@ -25,12 +24,12 @@ import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance import jobs, refusal
+from countenance.answer import Answer, failure
 from countenance.aws import model
 from countenance.database import Database, Statement
 from countenance.declared import NOTHING, Change, Declared, changes, stated, widens
@@ -66,36 +65,6 @@ from countenance.schema import calls
 from countenance.types import EMPTY, Caller, Decision, Receipt
 
 LOG = logging.getLogger(__name__)
-RECEIPT = "x-countenance-receipt"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call came to.
-
-    body: what goes on the wire. value: the same as Python values, None where `error` says why not.
-    receipt: None only where the call was not understood, so that there was nothing to decide.
-    """
-
-    status: int
-    body: bytes
-    request_id: str
-    value: Mapping[str, Any] | None = None
-    error: AwsError | None = None
-    receipt: Receipt | None = None
-    notes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """`x-countenance-*` headers: what AWS's shapes have no room for."""
-        return {**self.notes, **({RECEIPT: receipt_header(self.receipt)} if self.receipt else {})}
-
-    def result(self) -> Mapping[str, Any]:
-        """The answer's members. Raises the call's AwsError."""
-        if self.error is not None:
-            raise self.error
-        assert self.value is not None
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +127,18 @@ class Gate:
             decision = self._decide(call, matter)
             recorded = self._record(call, matter, decision, request_id)
         except AwsError as error:
-            return _failure(error, request_id, None)
+            return failure(error, request_id, None)
         except CountenanceError:
             LOG.exception("call %s was not recorded, so it was not run", request_id)
-            return _failure(InternalServer(detail="nothing was done or recorded"), request_id, None)
+            return failure(InternalServer(detail="nothing was done or recorded"), request_id, None)
         if recorded.receipt is not None:
             return _refused(call, decision, recorded.spent, request_id, recorded.receipt)
         try:
             ended = self._run(call, recorded.decision)
         except AwsError as error:
-            return _failure(error, request_id, self._failed(call, recorded.decision, error))
+            return failure(error, request_id, self._failed(call, recorded.decision, error))
         if ended.error is not None:
-            return _failure(ended.error, request_id, ended.receipt)
+            return failure(ended.error, request_id, ended.receipt)
         done = ended.done
         return Answer(200, ended.body, request_id, done.answer, None, ended.receipt, done.notes)
 
@@ -182,6 +151,7 @@ class Gate:
         lease = self._lease(stopping)
         if lease is None:
             return None
+        LOG.info("job %s begins: %s, attempt %s", lease.job.job_id, lease.job.operation, lease.job.attempts)
         try:
             self._resume(lease)
         except Halted as halt:
@@ -494,27 +464,10 @@ def _refused(call: Call, decision: Decision, spent: int | None, request_id: str,
     """By policy, or by the quota that is spent."""
     if spent is None:
         notes = {refusal.HEADER: refusal.note(decision)}
-        return _failure(refusal.denied(call, decision), request_id, receipt, notes)
+        return failure(refusal.denied(call, decision), request_id, receipt, notes)
     notes = {refusal.HEADER: refusal.spent_note(spent, decision.pack)}
-    return _failure(refusal.spent(spent), request_id, receipt, notes)
+    return failure(refusal.spent(spent), request_id, receipt, notes)
 
 
 def _receipt(decision: Written, outcome: Written) -> Receipt:
     return Receipt(decision.seq, decision.leaf, outcome.seq, outcome.leaf)
-
-
-def receipt_header(receipt: Receipt) -> str:
-    """Both entries of a call, as an RFC 8941 dictionary: sequence numbers with their leaf hashes."""
-    decision, outcome = (
-        base64.b64encode(leaf).decode() for leaf in (receipt.decision_leaf, receipt.outcome_leaf)
-    )
-    return f"decision={receipt.decision};leaf=:{decision}:, outcome={receipt.outcome};leaf=:{outcome}:"
-
-
-def _failure(
-    error: AwsError, request_id: str, receipt: Receipt | None, notes: Mapping[str, str] = EMPTY
-) -> Answer:
-    """An answer that keeps the error and lets go of its traceback, whose frames hold the photo."""
-    error.__context__ = error.__cause__ = error.__traceback__ = None
-    status, body = model.encode_error(error, request_id)
-    return Answer(status, body, request_id, error=error, receipt=receipt, notes=notes)

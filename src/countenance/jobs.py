@@ -10,6 +10,7 @@ Functions take the caller's transaction; `Lease` begins its own.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,8 @@ from sqlalchemy.engine import Connection
 from countenance.database import Database
 from countenance.errors import StorageError
 from countenance.schema import findings, jobs
+
+LOG = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(seconds=60)
 """How long a worker may say nothing. Loading every model takes seconds, one frame far less than one."""
@@ -206,6 +209,19 @@ def expire(connection: Connection, account: str, before: dt.datetime, limit: int
     return len(gone)
 
 
+def anyone_over(connection: Connection, account: str, before: dt.datetime) -> bool:
+    """Whether `expire` has something to do."""
+    over = sa.select(jobs.c.number).where(jobs.c.account == account, jobs.c.ended <= before.timestamp())
+    return connection.execute(over.limit(1)).first() is not None
+
+
+def drop(connection: Connection, started: Sequence[int]) -> None:
+    """Forget the jobs that these decisions let in, running ones too: what their calls said is erased."""
+    for first in range(0, len(started), AT_ONCE):
+        some = jobs.c.started.in_(started[first : first + AT_ONCE])
+        connection.execute(jobs.delete().where(some))
+
+
 def to_tell(connection: Connection, now: dt.datetime) -> Job | None:
     """A job whose end is to be told, held back from others for as long as the try may take."""
     due = jobs.c.notice_at <= now.timestamp()
@@ -252,6 +268,7 @@ class Lease:
         self._renew = clock() + RENEWED
         self._found: list[Finding] = []
         self._places = 0
+        self._logged = 0.0
 
     def tell(self, share: float | None = None, found: Sequence[Finding] = ()) -> None:
         """The work has come so far, [0, 1], and this was found beside what was told before.
@@ -281,13 +298,18 @@ class Lease:
             free = {"state": state.value, "attempts": self.job.attempts - 1, "done": 0.0, **_FREE}
             self._change(connection, **free)
         else:
-            self._change(connection, **_over(self.job, state, self._clock(), message), facts=facts)
+            whole = {"done": 1.0} if state is State.SUCCEEDED else {}
+            over = _over(self.job, state, self._clock(), message)
+            self._change(connection, facts=facts, **over, **whole)
         if state is State.SUCCEEDED:
             self._keep_found(connection)
         else:
             _forget(connection, self.job)
 
     def _renewed(self, connection: Connection, now: dt.datetime, share: float | None) -> None:
+        if share is not None and share >= self._logged + 0.1:
+            self._logged = share
+            LOG.info("job %s: %.0f %%", self.job.job_id, 100 * share)
         done = {} if share is None else {"done": min(max(share, 0.0), 1.0)}
         self._change(connection, until=(now + LEASE).timestamp(), **done)
         self._keep_found(connection)

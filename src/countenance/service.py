@@ -11,13 +11,14 @@ from functools import partial
 from importlib.metadata import version
 
 from countenance import jobs
+from countenance.answer import Answer
 from countenance.aws import declaration, model, sigv4
 from countenance.aws.notify import Topics
 from countenance.aws.objects import stored
 from countenance.declared import NOTHING, Declared
 from countenance.errors import AwsError, StorageError, UnrecognizedClient
 from countenance.galleries import Galleries
-from countenance.gate import Answer, Gate
+from countenance.gate import Gate
 from countenance.keys import Keys
 from countenance.ledger import Vault
 from countenance.ledger.presence import Presence

@@ -42,7 +42,7 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
 
     def retention(now: dt.datetime) -> Iterable[str]:
         with upkeep.opened(settings) as home:
-            for done in (*home.expire_templates(now), *home.shred_private(now)):
+            for done in (*home.expire_templates(now), *home.shred_private(now), *home.expire_results(now)):
                 yield f"{done.what}, by {done.rule}"
 
     def witnesses(_now: dt.datetime) -> Iterable[str]:
@@ -134,7 +134,10 @@ class Crew:
         self._news = Worker([Duty("notifications", SECOND, lambda _now: service.announce())])
 
     def _work(self, _now: dt.datetime) -> Iterable[str]:
-        while (done := self._service.work(lambda: self._jobs.stopping)) is not None:
+        while not self._jobs.stopping:
+            done = self._service.work(lambda: self._jobs.stopping)
+            if done is None:
+                return
             yield done
 
     def turn(self) -> tuple[list[str], list[str]]:

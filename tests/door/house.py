@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from countenance import office, settings
+from countenance.answer import Answer
 from countenance.aws.model import OURS, api
 from countenance.database import Database, transaction_open
-from countenance.gate import Answer
 from countenance.schema import metadata
 from countenance.service import Service
 from countenance.settings import Settings

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from countenance import jobs
+from countenance import jobs, upkeep
+from countenance.answer import Answer
 from countenance.declared import Declared
-from countenance.gate import Answer
 from countenance.types import OrganisationKind
 from tests.clips import clip
 from tests.door.house import House
@@ -150,6 +150,14 @@ def test_a_search_finds_who_is_enrolled_and_knows_a_person_after_a_cut(house: Ho
     run = house.entries()[-5]
     assert (run["candidates"], run["top"], run["searches"]) == (1, "99-100", 2)
     assert len(run["subjects"]) == 1
+    read = house.call("GetFaceSearch", JobId=job)
+    assert read.headers["x-countenance-job"] == (
+        f"succeeded; progress=1.00; attempts=1; decision={run['decision']}"
+    )
+    review: dict[str, Any] = {"FaceId": red, "Verdict": "CONFIRMED", "Reviewer": "ada"}
+    house.call("RecordReview", Decision=run["decision"], **review).result()
+    read_by = house.entries()[-4]["seq"]
+    assert refusal(house.call("RecordReview", Decision=read_by, **review)) == "InvalidParameterException"
 
 
 def test_who_left_the_collection_since_is_in_no_results(house: House) -> None:
@@ -481,3 +489,42 @@ def test_other_kinds_of_organisation_are_decided_as_everywhere(house: House) -> 
         "people",
         "80.0000",
     )
+
+
+def test_results_are_forgotten_after_their_time_and_the_ledger_says_so(house: House) -> None:
+    shown(house)
+    job = done(house)
+    started(house)
+    now = dt.datetime.now(dt.UTC)
+    with upkeep.opened(house.settings) as home:
+        assert home.expire_results(now + dt.timedelta(days=6, hours=23)) == []
+        [gone] = home.expire_results(now + dt.timedelta(days=7, hours=1))
+    assert (gone.rule, gone.what) == (
+        "countenance/results",
+        f"1 jobs of account {house.caller.account} forgotten",
+    )
+    entry = house.entries()[-1]
+    assert (entry["act"], entry["rule"], entry["jobs"]) == ("expire", "countenance/results", 1)
+    assert refusal(house.call("GetFaceDetection", JobId=job)) == "ResourceNotFoundException"
+    assert house.contents()["findings"] == []
+    assert [each["JobState"] for each in house.call("ListJobs").result()["Jobs"]] == ["waiting"]
+
+
+def test_who_is_erased_takes_along_what_jobs_about_him_said_in_private(house: House) -> None:
+    furnished(house)
+    shown(house, [(RED,)])
+    body = json.dumps({"Video": VIDEO, "CollectionId": "people"}).encode()
+    ids = []
+    for case in ("A 17", None):
+        answer = house.service.call(
+            "RekognitionService.StartFaceSearch", body, house.caller, Declared(case=case)
+        )
+        ids.append(answer.result()["JobId"])
+        house.service.work(never)
+    assert house.sql("SELECT count(*) FROM vault_keys") == [2]  # of start and run
+    erased = house.call("EraseSubject", ExternalImageId="red").result()
+    assert erased["ShreddedRecords"] == 2
+    assert house.sql("SELECT count(*) FROM vault_keys") == [0]
+    assert refusal(house.call("GetFaceSearch", JobId=ids[0])) == "ResourceNotFoundException"
+    for line in house.call("GetFaceSearch", JobId=ids[1]).result()["Persons"]:
+        assert line["FaceMatches"] == []

@@ -360,11 +360,12 @@ def expire_entry(  # noqa: PLR0913 - each is one line of the entry
     kept: int | None = None,
     kept_by: str | None = None,
     kept_until: str | None = None,
+    jobs: int | None = None,
 ) -> Entry:
     """A rule of retention destroyed something of an organisation's, or another kept it from that.
 
     removed: templates of a collection; subjects: tags made with this entry's own number. shredded, kept:
-    private records. What is None or empty is left out.
+    private records. jobs: those forgotten with their results. What is None or empty is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -382,6 +383,7 @@ def expire_entry(  # noqa: PLR0913 - each is one line of the entry
         "kept": kept,
         "kept_by": kept_by,
         "kept_until": kept_until,
+        "jobs": jobs,
     }
     return entry | {name: value for name, value in told.items() if value is not None}
 

@@ -192,7 +192,7 @@ def _job(job: Job, tools: Tools) -> dict[str, Any]:
         "JobId": job.job_id,
         "Operation": job.operation,
         "JobState": job.state.value,
-        "Progress": round(100 * job.done, 1) if job.state is not State.SUCCEEDED else 100.0,
+        "Progress": round(100 * job.done, 1),
         "Attempts": job.attempts,
         "CreationTimestamp": _time(job.created),
         "Video": asked["Video"],

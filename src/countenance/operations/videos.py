@@ -322,9 +322,12 @@ def _still(
 
 
 def _notes(call: Call, facts: Mapping[str, Any]) -> Mapping[str, str]:
-    """What AWS's shapes have no member for: how far the work is, and what of the clip could not be read."""
+    """What AWS's shapes have no member for: how far the work is, the decision it is done under, which reviews
+    name, and what of the clip could not be read."""
     job = queued.the_job(call)
-    notes = {"x-countenance-job": f"{job.state.value}; progress={job.done:.2f}; attempts={job.attempts}"}
+    told = f"{job.state.value}; progress={job.done:.2f}; attempts={job.attempts}"
+    told += "" if job.decision is None else f"; decision={job.decision}"
+    notes = {"x-countenance-job": told}
     if facts.get("damaged"):
         notes["x-countenance-damaged"] = str(facts["damaged"])
     return {**facts.get("notes", {}), **notes}
