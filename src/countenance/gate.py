@@ -12,7 +12,7 @@
 A call that puts its work off (Start...) ends with a job in the queue. `Gate.work` takes a job through the
 same steps once more, as the call that started it: 2 by the rules and the holder of the key of that day, 3 to
 6 as above, with the job's end in the transaction of its outcome. A call that reads what it found (Get...) is
-decided by what was asked for at its start (docs/decisions/0016-jobs.md).
+decided by what was asked for at its start (docs/decisions/0018-jobs.md).
 """
 
 from __future__ import annotations
