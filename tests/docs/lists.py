@@ -81,6 +81,8 @@ ADVICE: Mapping[str, str] = {
     "VideoTooLarge": "Cut the clip: at most 10 GiB ([jobs.md](jobs.md)).",
     "InvalidPaginationToken": "Begin the list again. A token continues only the very question it was given "
     "for.",
+    "ProvisionedThroughputExceeded": "The key has made its day's calls. Wait for midnight UTC, or have the "
+    "operator raise its quota: `countenance keys quota`.",
     "Throttling": "Wait and try again, as every AWS SDK does by itself. `waiting` in settings.toml is the "
     "bound.",
     "InternalServer": "Read the server's log. Nothing was acknowledged: a full disk, a locked database, "

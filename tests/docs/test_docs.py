@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CODE = {"sh", "python", "toml", "cedar"}
 
-RUN = ("README.md", "docs/ledger.md", "docs/policies.md")
+RUN = ("README.md", "docs/groups.md", "docs/ledger.md", "docs/policies.md", "docs/users.md")
 """Pages whose Python is run block after block, against a server with the collection they speak of."""
 
 

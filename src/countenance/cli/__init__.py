@@ -19,6 +19,7 @@ COMMANDS = {
     "search": "photos:search",
     "find": "find:find",
     "groups": "groups:groups",
+    "users": "people:users",
     "index": "bulk:index",
     "reindex": "renewal:reindex",
     "receipt": "record:receipt",

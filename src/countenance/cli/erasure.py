@@ -23,7 +23,10 @@ BACKUPS = (
 @click.command(cls=declaring.Command)
 @terminal.home_option
 @click.option("--subject", metavar="NAME", help="The person, by the ExternalImageId of the faces.")
-@click.option("--face-id", metavar="ID", help="The person, by one face: all of its ExternalImageId go.")
+@click.option(
+    "--face-id", metavar="ID", help="The person, by one face: all of its ExternalImageId and of its user go."
+)
+@click.option("--user", metavar="ID", help="The person, by the UserId: all faces of the user go.")
 @click.option("--collection", metavar="ID", help="Only there; otherwise in all of your collections.")
 @click.option("--reason", metavar="TEXT", help="Why. Kept encrypted; the ledger holds a commitment to it.")
 @terminal.json_option
@@ -33,6 +36,7 @@ def erase(
     home: Path,
     subject: str | None,
     face_id: str | None,
+    user: str | None,
     collection: str | None,
     reason: str | None,
     as_json: bool,
@@ -43,11 +47,12 @@ def erase(
     The ledger keeps that it was done, and all its proofs still hold. It returns once the bytes have left the
     database's files.
     """
-    if (subject is None) == (face_id is None):
-        raise click.UsageError("Name the person by --subject or by --face-id, one of them.")
+    if [subject, face_id, user].count(None) != 2:
+        raise click.UsageError("Name the person by --subject, --face-id or --user, one of them.")
     asked = {
         "ExternalImageId": subject,
         "FaceId": face_id,
+        "UserId": user,
         "CollectionId": collection,
         "Reason": reason,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,14 @@ import click
 from countenance.audit import planning
 from countenance.aws.declaration import PREFIX
 from countenance.cli import sheet, terminal
-from countenance.cli.leads import Found, Lead, Odds, Probe, Refused
+from countenance.cli.leads import Face, Found, Lead, Odds, Probe, Refused
 from countenance.cli.paper import Block, Card, Cards, Grid, Heading, Notice, Picture, Text
 from countenance.cli.pixels import Pixels, cut
 
 CHILDREN = "children"
+
+SHEETED = 200
+"""Candidates on a sheet, the best: more would not load on a phone."""
 
 LEAD = (
     "A candidate is a lead for a person to judge, not an identity. Similarity says how rarely two strangers "
@@ -49,20 +52,15 @@ class Page:
     @cached_property
     def leads(self) -> list[tuple[Lead, str]]:
         """Each with what its photo is called."""
-        known = {name: self.pixels.names(name, some) for name, some in self._faces.items()}
+        faces = _by_collection(self.found.leads)
+        known = {name: self.pixels.names(name, some) for name, some in faces.items()}
         return [(lead, known[lead.collection][lead.face["FaceId"]]) for lead in self.found.leads]
 
     @cached_property
     def _pictures(self) -> Mapping[str, Mapping[str, Picture]]:
         """By collection and FaceId."""
-        return {name: self.pixels.of(name, some) for name, some in self._faces.items()}
-
-    @cached_property
-    def _faces(self) -> Mapping[str, list[Mapping[str, Any]]]:
-        faces: dict[str, list[Mapping[str, Any]]] = {}
-        for lead in self.found.leads:
-            faces.setdefault(lead.collection, []).append(lead.face)
-        return faces
+        faces = _by_collection(lead for lead, _ in self.leads[:SHEETED])
+        return {name: self.pixels.of(name, some) for name, some in faces.items()}
 
     def blocks(self) -> list[Block]:
         found = self.found
@@ -115,16 +113,23 @@ class Page:
     def _candidates(self) -> list[Block]:
         if not self.leads:
             return [Text("No candidate. That is no proof that the person is not there.")]
-        cards = [self._card(rank, *known) for rank, known in enumerate(self.leads, 1)]
+        cards = [self._card(rank, *known) for rank, known in enumerate(self.leads[:SHEETED], 1)]
         grid = Grid(
             "Similarity with each photo",
             ("Candidate", *(f"Photo {each.number}" for each in self._searched)),
             [
                 (f"{rank}. {name}", *(self._score(lead, each) for each in self._searched))
-                for rank, (lead, name) in enumerate(self.leads, 1)
+                for rank, (lead, name) in enumerate(self.leads[:SHEETED], 1)
             ],
         )
-        return [Text(RULE), Text(sheet.REVIEW), Cards(cards), *([grid] if len(self._searched) > 1 else [])]
+        left = len(self.leads) - len(cards)
+        return [
+            Text(RULE),
+            Text(sheet.REVIEW),
+            *([Text(f"{left:,} more are left out here: `--json` has all.")] if left else []),
+            Cards(cards),
+            *([grid] if len(self._searched) > 1 else []),
+        ]
 
     @property
     def _searched(self) -> list[Probe]:
@@ -136,7 +141,8 @@ class Page:
 
     def _card(self, rank: int, lead: Lead, name: str) -> Card:
         picture = self._pictures[lead.collection][lead.face["FaceId"]]
-        lines = [name, f"in {lead.collection}"]
+        user = f", known as {lead.face['UserId']}" if "UserId" in lead.face else ""
+        lines = [name, f"in {lead.collection}{user}"]
         if len(self._searched) > 1:
             lines.append(f"listed by {len(lead.by_probe)} of {len(self._searched)} photos")
         lines += [
@@ -256,6 +262,13 @@ class Page:
             click.echo(f"Error: {_refusal(no)}", err=True)
 
 
+def _by_collection(leads: Iterable[Lead]) -> Mapping[str, list[Face]]:
+    faces: dict[str, list[Face]] = {}
+    for lead in leads:
+        faces.setdefault(lead.collection, []).append(lead.face)
+    return faces
+
+
 def alike(model: str, odds: list[Odds]) -> str:
     """How much more often than adults this model takes strangers' children for each other, at the thresholds
     that were used; nothing of a model that has no curve for them."""
@@ -276,8 +289,10 @@ def alike(model: str, odds: list[Odds]) -> str:
 
 
 def _expected(found: Found) -> str:
+    several = len(found.searches) > 1
     return (
-        f"If the person is in none of the collections, these {len(found.searches)} searches list "
+        f"If the person is {'in none of the collections' if len(found.odds) > 1 else 'not there'}, "
+        f"{f'these {len(found.searches)} searches list' if several else 'this search lists'} "
         f"{_figure(found.false)} strangers on average, and any at all with a chance of at most "
         f"{_figure(100 * found.any)} %."
     )
@@ -313,8 +328,12 @@ def _taken(probe: Probe) -> str:
 
 
 def _refusal(no: Refused) -> str:
-    entry = "" if no.decision is None else f" It is entry {no.decision} of the ledger."
-    return f"{no.collection} was not searched. {no.code}: {no.message}.{entry}".replace("..", ".")
+    parts = [f"{no.collection} was not searched.", f"{no.code}: {no.message.rstrip('.')}."]
+    if "header x-countenance-" in no.message:
+        parts.append("The command's --help lists the options that say it.")
+    if no.decision is not None:
+        parts.append(f"It is entry {no.decision} of the ledger.")
+    return " ".join(parts)
 
 
 def _word(header: str) -> str:

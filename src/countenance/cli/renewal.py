@@ -130,10 +130,15 @@ def _forget(
     manifest: Manifest | None,
     renewal: Renewal,
 ) -> None:
-    """Delete what was lost, then let any renewed photo complete the change."""
+    """Delete what was lost, then let any renewed photo complete the change. A user's face is the user's no
+    more, or it would stay."""
     lost = list(renewal.lost)
-    for start in range(0, len(lost), 1000):
-        client.delete_faces(CollectionId=collection, FaceIds=lost[start : start + 1000])
+    for start in range(0, len(lost), 100):
+        some = lost[start : start + 100]
+        known = client.list_faces(CollectionId=collection, FaceIds=some)["Faces"]
+        for user in {face["UserId"] for face in known if "UserId" in face}:
+            client.disassociate_faces(CollectionId=collection, UserId=user, FaceIds=some)
+        client.delete_faces(CollectionId=collection, FaceIds=some)
     for photo in _renewed(faces, renewal):
         _again(client, objects, collection, photo, manifest, renewal)
         return

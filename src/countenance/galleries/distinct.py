@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from countenance.database import Statement
 from countenance.galleries.rows import chunks
 from countenance.schema import distinctions, faces, users
 from countenance.types import Gallery
@@ -98,9 +99,9 @@ def named(connection: Connection, gallery: Gallery, end: str) -> bool:
 
 def barred(connection: Connection, gallery: Gallery, end: str) -> Barred:
     """Everybody whom the person behind an end is not."""
-    here = distinctions.c.collection == gallery.number
-    if connection.execute(sa.select(distinctions.c.number).where(here).limit(1)).first() is None:
+    if not _ANYTHING.run(connection, gallery=gallery.number):
         return NOBODY
+    here = distinctions.c.collection == gallery.number
     across = set[str]()
     for some in chunks(sorted(person(connection, gallery, end))):
         for mine, theirs in (
@@ -113,6 +114,12 @@ def barred(connection: Connection, gallery: Gallery, end: str) -> Barred:
         face_ids(them),
         frozenset(int(each.removeprefix(_USER)) for each in them if each.startswith(_USER)),
     )
+
+
+_ANYTHING = Statement(
+    sa.select(distinctions.c.number).where(distinctions.c.collection == sa.bindparam("gallery")).limit(1)
+)
+"""Whether anything was said in a gallery: every search asks."""
 
 
 def person(connection: Connection, gallery: Gallery, end: str) -> set[str]:

@@ -85,6 +85,11 @@ def ranked(
     return [(int(place), float(exact[place])) for place in kept]
 
 
+def processors() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def sound(vectors: Vector) -> None:
     """Raises ValueError unless every row is finite and of unit length, to UNIT."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
@@ -256,7 +261,7 @@ class Index:
     def _parts(self, probes: int, first: int) -> list[tuple[int, int]]:
         """From and to which place each thread compares: one a processor, where there is enough to do."""
         share = kernel.shares(self._kernel, probes)
-        count = min(os.cpu_count() or 1, (self._size - first) // PART) if share else 1
+        count = min(processors(), (self._size - first) // PART) if share else 1
         ends = np.linspace(first, self._size, max(count, 1) + 1).astype(int).tolist()
         return list(itertools.pairwise(ends))
 

@@ -51,10 +51,7 @@ def create(
 
 
 def find(connection: Connection, account: str, collection_id: str) -> Gallery | None:
-    query = sa.select(collections).where(
-        collections.c.account == account, collections.c.collection_id == collection_id
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(_NAMED, {"account": account, "collection_id": collection_id}).first()
     return None if row is None else _gallery(row, labels(connection, row.number))
 
 
@@ -80,8 +77,7 @@ def delete(connection: Connection, gallery: Gallery) -> None:
 
 
 def labels(connection: Connection, number: int) -> dict[str, str]:
-    rows = connection.execute(sa.select(tags).where(tags.c.collection == number).order_by(tags.c.key))
-    return {row.key: row.value for row in rows}
+    return {row.key: row.value for row in connection.execute(_TAGS, {"collection": number})}
 
 
 def tag(connection: Connection, number: int, added: Mapping[str, str]) -> None:
@@ -304,30 +300,26 @@ def by_rows(connection: Connection, gallery: Gallery, numbers: Sequence[int]) ->
     """Faces by row; rows that are gone are left out."""
     found: list[tuple[int, Enrolled]] = []
     for some in chunks(numbers):
-        found += _select(connection, gallery.model, faces.c.number.in_(some), len(some))
+        found += _faces(connection.execute(_BY_ROWS, {"numbers": some}), gallery.model)
     return dict(found)
 
 
 def vector(connection: Connection, gallery: Gallery, face_id: str) -> Vector | None:
-    query = sa.select(faces.c.vector).where(faces.c.collection == gallery.number, faces.c.face_id == face_id)
-    row = connection.execute(query).first()
+    row = connection.execute(_VECTOR, {"collection": gallery.number, "face_id": face_id}).first()
     return None if row is None else np.frombuffer(row.vector, "<f4")
 
 
 def state(connection: Connection, number: int) -> tuple[int, str] | None:
     """(change, model) of a gallery; None where it is gone."""
-    query = sa.select(collections.c.change, collections.c.model).where(collections.c.number == number)
-    row = connection.execute(query).first()
+    row = connection.execute(_STATE, {"number": number}).first()
     return None if row is None else (row.change, row.model)
 
 
 def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
     """(FaceIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
     found: list[Any] = []
-    query = sa.select(faces.c.face_id, faces.c.vector).order_by(faces.c.number)
     for some in chunks(numbers):
-        of_then = faces.c.number.in_(some) & (faces.c.change <= change)
-        found += connection.execute(query.where(of_then)).all()
+        found += connection.execute(_VECTORS, {"numbers": some, "change": change}).all()
     return [row.face_id for row in found], matrix([row.vector for row in found])
 
 
@@ -399,18 +391,10 @@ def _of_images(
 def _select(
     connection: Connection, model: str, where: sa.ColumnElement[bool], limit: int | None
 ) -> list[tuple[int, Enrolled]]:
-    columns = (
-        faces.c.number,
-        faces.c.face_id,
-        faces.c.image_id,
-        faces.c.external_image_id,
-        faces.c.box,
-        faces.c.confidence,
-        faces.c.subject,
-        user_rows.c.user_id,
-    )
-    query = sa.select(*columns).outerjoin(user_rows, user_rows.c.number == faces.c.member).where(where)
-    rows = connection.execute(query.order_by(faces.c.number).limit(limit))
+    return _faces(connection.execute(_ENROLLED.where(where).limit(limit)), model)
+
+
+def _faces(rows: Iterable[sa.Row[Any]], model: str) -> list[tuple[int, Enrolled]]:
     return [
         (
             row.number,
@@ -467,3 +451,38 @@ def _write_box(box: Box) -> str:
 def _read_box(text: str) -> Box:
     left, top, width, height = map(float, text.split())
     return Box(left, top, width, height)
+
+
+# Made once: to make such a statement anew at every search costs more than to run it.
+_NAMED = sa.select(collections).where(
+    collections.c.account == sa.bindparam("account"),
+    collections.c.collection_id == sa.bindparam("collection_id"),
+)
+_TAGS = sa.select(tags).where(tags.c.collection == sa.bindparam("collection")).order_by(tags.c.key)
+_STATE = sa.select(collections.c.change, collections.c.model).where(
+    collections.c.number == sa.bindparam("number")
+)
+_VECTOR = sa.select(faces.c.vector).where(
+    faces.c.collection == sa.bindparam("collection"), faces.c.face_id == sa.bindparam("face_id")
+)
+_NUMBERED = faces.c.number.in_(sa.bindparam("numbers", expanding=True))
+_VECTORS = (
+    sa.select(faces.c.face_id, faces.c.vector)
+    .where(_NUMBERED, faces.c.change <= sa.bindparam("change"))
+    .order_by(faces.c.number)
+)
+_ENROLLED = (
+    sa.select(
+        faces.c.number,
+        faces.c.face_id,
+        faces.c.image_id,
+        faces.c.external_image_id,
+        faces.c.box,
+        faces.c.confidence,
+        faces.c.subject,
+        user_rows.c.user_id,
+    )
+    .outerjoin(user_rows, user_rows.c.number == faces.c.member)
+    .order_by(faces.c.number)
+)
+_BY_ROWS = _ENROLLED.where(_NUMBERED)

@@ -8,7 +8,6 @@ its caller holds.
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance.galleries import distinct
-from countenance.galleries.rows import PIECE, advance, chunks, matrix, written
+from countenance.galleries.rows import PIECE, advance, chunks, matrix
 from countenance.schema import collections, faces, regrouped, regroupings, user_removals, users
 from countenance.types import Gallery, User, Vector
 
@@ -24,19 +23,25 @@ MOST_FACES = 100
 """Faces of one user (Rekognition's limit)."""
 
 LEAST = 1e-3
-"""A mean shorter than this points nowhere: only faces opposite to each other have one."""
+"""A sum shorter than this points nowhere: of faces opposite to each other, for whom the first one stands."""
 
 
 def template(vectors: Vector) -> Vector:
-    """The one vector (D,) that stands for the faces (N, D) of a person: their mean, made a unit long again.
+    """The one vector (D,) that stands for the faces (N, D) of a person."""
+    return np.asarray(templates(vectors, [0])[0], np.float32)
 
-    Raises ValueError where they have none. Why the mean: docs/users.md, `python bench/users.py`.
+
+def templates(vectors: Vector, starts: Sequence[int]) -> Vector:
+    """The same for several people: (P, D). vectors: the faces, person by person. starts: the first of each.
+
+    The mean, made a unit long again. Why the mean: docs/users.md, `python bench/users.py`.
     """
-    mean = vectors.astype(np.float64).mean(axis=0)
-    length = float(np.linalg.norm(mean))
-    if not length >= LEAST:
-        raise ValueError("faces that lie opposite to each other have no mean")
-    return np.asarray(mean / length, np.float32)
+    exact = vectors.astype(np.float64)
+    sums = np.add.reduceat(exact, starts, axis=0)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    first = exact[np.asarray(starts)]
+    made = np.where(lengths < LEAST, first, sums / np.maximum(lengths, LEAST))
+    return np.asarray(made, np.float32)
 
 
 def create(connection: Connection, gallery: Gallery, user_id: str, now: dt.datetime) -> User | None:
@@ -181,14 +186,15 @@ def count(connection: Connection, gallery: Gallery, by: int) -> None:
 def _templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
     """(rows, vectors) of those users who have a face. The same faces, the same bytes: they go in order."""
     rows: list[int] = []
-    made: list[bytes] = []
+    made: list[Vector] = []
     query = sa.select(faces.c.member, faces.c.vector).order_by(faces.c.member, faces.c.number)
     for some in chunks(numbers):
-        found = connection.execute(query.where(faces.c.member.in_(some)))
-        for member, group in itertools.groupby(found, key=lambda row: row.member):
-            rows.append(member)
-            made.append(written(template(matrix([row.vector for row in group]))))
-    return rows, matrix(made)
+        found = connection.execute(query.where(faces.c.member.in_(some))).all()
+        if found:
+            members, starts = np.unique([member for member, _ in found], return_index=True)
+            rows += members.tolist()
+            made.append(templates(matrix([vector for _, vector in found]), starts.tolist()))
+    return rows, np.concatenate(made) if made else matrix([])
 
 
 def _changed(connection: Connection, gallery: Gallery, numbers: Collection[int]) -> None:

@@ -110,6 +110,15 @@ def test_members_are_the_requests() -> None:
     assert len(model.operations()) == 88  # AWS's 75 and thirteen of ours
 
 
+def test_what_we_add_to_aws_lists_of_values_leaves_out_none_of_theirs() -> None:
+    """A list of values in our service model stands instead of AWS's."""
+    own = Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
+    theirs, ours = own.load_service_model("rekognition", "service-2"), model.service_model("rekognition")
+    for name, shape in theirs["shapes"].items():
+        assert set(shape.get("enum", ())) <= set(ours["shapes"][name].get("enum", ())), name
+        assert shape.get("members", {}).keys() <= ours["shapes"][name].get("members", {}).keys(), name
+
+
 def test_a_request_is_decoded() -> None:
     request = decode(
         "SearchFacesByImage",

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageEnhance, ImageOps
 
+from countenance import testing
 from countenance.testing import TestServer
+from countenance.types import OrganisationKind
 from tests.unit.cli.conftest import Shell
 
 
@@ -205,3 +207,27 @@ def _two_people(hopper: Pillow.Image, collins: Pillow.Image, folder: Path) -> Pa
     ImageEnhance.Brightness(hopper).enhance(0.7).save(folder / "c.jpg", quality=80)
     collins.save(folder / "d.jpg", quality=92)
     return folder
+
+
+def test_a_collection_that_a_law_shuts_is_named_with_the_law_and_the_other_is_searched(
+    shell: Shell, hopper: Pillow.Image, tmp_path: Path
+) -> None:
+    """In the Union nobody searches what was scraped from the web, whatever for."""
+    (tmp_path / "ours").mkdir()
+    hopper.save(tmp_path / "ours" / "hopper.jpg", quality=92)
+    probe, page = tmp_path / "probe.png", tmp_path / "sheet.html"
+    ImageOps.mirror(hopper).save(probe)
+    ngo, packs = OrganisationKind.NGO, ("base", "eu-ai-act")
+    with testing.server(kind=ngo, place="DE", purpose="missing-persons", packs=packs) as server:
+        server.client().create_collection(CollectionId="scraped", Tags={"countenance:origin": "web-scrape"})
+        shell("index", "ours", tmp_path / "ours", "--home", server.home)
+        words = "find", probe, "-c", "scraped", "-c", "ours", "--home", server.home, "--save", page
+        told = json.loads(shell(*words, "--json", code=1).stdout)
+        [refused] = told["refused"]
+        receipt = json.loads(shell("receipt", refused["decision"], "--home", server.home).stdout)
+    assert refused["collection"] == "scraped"
+    assert "eu-ai-act/5-1-e" in refused["message"]
+    assert "There is no exception" in refused["message"]
+    assert json.loads(receipt["Entries"][0]["Body"])["allowed"] is False
+    assert [each["collection"] for each in told["candidates"]] == ["ours"]
+    assert "scraped was not searched" in page.read_text("utf-8")

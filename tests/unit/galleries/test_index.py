@@ -206,7 +206,10 @@ def test_threads_that_share_a_pass_leave_what_one_would(
     vectors = alike(np.random.default_rng(seed), count, 16)
     index, probes = filled(vectors, which), vectors[:3]
     alone = [near.rows.tolist() for near in index.near_all(probes, limit, floor)]
-    with mock.patch.object(index_module, "PART", 10), mock.patch("os.cpu_count", return_value=threads):
+    with (
+        mock.patch.object(index_module, "PART", 10),
+        mock.patch.object(index_module, "processors", return_value=threads),
+    ):
         assert len(index._parts(1, 0)) == threads
         shared = [near.rows.tolist() for near in index.near_all(probes, limit, floor)]
         single = found(index, vectors, probes[0], limit, floor)
@@ -227,7 +230,10 @@ def test_a_thread_that_fails_fails_the_search() -> None:
 
     vectors = unit(np.random.default_rng(3), 600)
     index = filled(vectors, broken)
-    with mock.patch.object(index_module, "PART", 10), mock.patch("os.cpu_count", return_value=2):
+    with (
+        mock.patch.object(index_module, "PART", 10),
+        mock.patch.object(index_module, "processors", return_value=2),
+    ):
         for _ in range(2):  # and the lock is free again
             with pytest.raises(MemoryError):
                 index.near(vectors[0], 1, 0.0)
