@@ -77,7 +77,7 @@ ADVICE: Mapping[str, str] = {
     "([users.md](users.md)).",
     "IdempotentParameterMismatch": "Make a new token for a new call. SDKs make one for each by themselves.",
     "ServiceQuotaExceeded": "A collection carries at most 200 tags, a user 100 faces: remove some.",
-    "LimitExceeded": "Wait until a job on stored video has ended, or end one: `countenance jobs --cancel ID`.",
+    "LimitExceeded": "Wait until a job on stored video has ended, or end one: `countenance jobs --cancel`.",
     "VideoTooLarge": "Cut the clip: at most 10 GiB ([jobs.md](jobs.md)).",
     "InvalidPaginationToken": "Begin the list again. A token continues only the very question it was given "
     "for.",
@@ -103,6 +103,7 @@ ADVICE: Mapping[str, str] = {
     "PolicyError": "Mend the file and rule it names ([policies.md](policies.md)). Until then nothing is "
     "served.",
     "LedgerError": "Keep the home as it is and compare it with a backup ([ledger.md](ledger.md)).",
+    "VideoError": "Give a whole clip of a format that FFmpeg knows ([jobs.md](jobs.md)).",
     "PhotoError": "Look at the file: it is missing, damaged or not a picture.",
     "DataError": "Fetch the set again, or name the right folder.",
 }
@@ -139,8 +140,8 @@ NOTES: Mapping[str, str] = {
     "StartFaceDetection": "Five frames a second ([jobs.md](jobs.md)).",
     "GetFaceDetection": "Decided by what was asked for at the start.",
     "StartFaceSearch": "One search for each person in the clip.",
-    "GetFaceSearch": "Decided by what was asked for at the start. Candidates who left the collection since are "
-    "left out.",
+    "GetFaceSearch": "Decided by what was asked for at the start. Candidates who left the collection since "
+    "are left out.",
     "StartPersonTracking": "People are told apart by their faces.",
     "GetPersonTracking": "Decided by what was asked for at the start. Without the box of the body.",
     "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
@@ -293,10 +294,11 @@ def _ours() -> Mapping[str, str]:
 
 def _actions(operation: Operation) -> str:
     least = operation.actions({**operation.defaults})
-    every = {"Attributes": ["ALL"], "DetectionAttributes": ["ALL"], "FaceAttributes": "ALL", "CollectionId": ""}
-    most = operation.actions({**operation.defaults, **every})
-    beyond = [action for action in most if action not in least]
-    more = f"; with more than `DEFAULT` also {', '.join(beyond)}" if beyond else ""
+    all_of = {"FaceAttributes": "ALL", "Attributes": ["ALL"], "DetectionAttributes": ["ALL"]}
+    told = [action for action in operation.actions({**operation.defaults, **all_of}) if action not in least]
+    of = [a for a in operation.actions({**operation.defaults, "CollectionId": "c"}) if a not in least]
+    more = f"; with more than `DEFAULT` also {', '.join(told)}" if told else ""
+    more += f"; with a collection also {', '.join(of)}" if of else ""
     return ", ".join(least) + more
 
 
