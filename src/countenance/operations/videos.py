@@ -132,9 +132,11 @@ def follow(call: Call, tools: Tools) -> Commit:
     asked = photos.asked(call.request["Attributes"])
     watched = _watch(call, tools, asked, call.request["SamplesPerSecond"])
     lines, people = [], []
-    for each in timeline.as_json([timeline.timeline(person, watched.step_ms) for person in watched.people]):
+    for person in watched.people:
+        [each] = timeline.as_json([timeline.timeline(person, watched.step_ms)])
         samples = each.pop("Samples")
-        people.append(each)
+        lasting = {render.MEMBERS[name]: render.trait(value) for name, value in person.traits.items()}
+        people.append(each | ({"Face": lasting} if lasting else {}))
         lines += [Finding(sample["Timestamp"], json.dumps(sample), each["Index"]) for sample in samples]
     for line in sorted(lines, key=lambda line: (line.at, line.person)):
         queued.held(call).tell(found=[line])
@@ -258,10 +260,12 @@ def _metadata(facts: ClipFacts) -> render.Shape:
 
 
 def _candidates(call: Call, tools: Tools, person: Person) -> list[tuple[Enrolled, float]]:
-    """Who of the collection a person may be, with the Similarity, best first."""
+    """Who of the collection a person may be, with the Similarity, best first. Each portrait counts for as
+    much as it shows."""
     if not person.portraits:
         return []
-    mean = np.mean([each.embedding.vector for each in person.portraits], axis=0)
+    vectors = [each.embedding.vector for each in person.portraits]
+    mean = np.average(vectors, axis=0, weights=[max(each.goodness, 1e-3) for each in person.portraits])
     model = person.portraits[0].embedding.model
     probe = Embedding(np.asarray(mean / np.linalg.norm(mean), np.float32), model)
     found = search(call, tools, FACES, tools.galleries.identify, probe)

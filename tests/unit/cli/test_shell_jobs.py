@@ -28,7 +28,7 @@ def started(home: Path, count: int = 1, frames: int = 4) -> list[str]:
         return [client.start_face_detection(Video=VIDEO)["JobId"] for _ in range(count)]
 
 
-def test_work_does_what_waits_and_jobs_lists_it(shell: Shell, home: Path) -> None:
+def test_work_does_what_waits_and_jobs_lists_it(shell: Shell, home: Path, tmp_path: Path) -> None:
     assert "No jobs" in shell("jobs", "--home", home).stdout
     first, second = started(home, 2)
     assert "waiting" in shell("jobs", "--home", home).stdout
@@ -44,6 +44,9 @@ def test_work_does_what_waits_and_jobs_lists_it(shell: Shell, home: Path) -> Non
     ]
     listed = json.loads(shell("jobs", "--home", home, "--json").stdout)
     assert [job["JobId"] for job in listed] == [second, first]
+    shell("backup", tmp_path / "all.tar", "--home", home, "--without-private")
+    shell("restore", tmp_path / "all.tar", "--home", tmp_path / "again")
+    assert "No jobs" in shell("jobs", "--home", tmp_path / "again").stdout
     assert "0 of your last 2 jobs" in shell("jobs", "--home", home, "--cancel", "x", code=2).output
     assert "has ended" in shell("jobs", "--home", home, "--cancel", first, code=1).output
 
