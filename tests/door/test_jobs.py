@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from countenance import jobs, upkeep
 from countenance.answer import Answer
+from countenance.aws.objects import Folders
 from countenance.declared import Declared
+from countenance.service import Service
 from countenance.types import OrganisationKind
 from tests.clips import clip
 from tests.door.house import House
@@ -528,3 +532,42 @@ def test_who_is_erased_takes_along_what_jobs_about_him_said_in_private(house: Ho
     assert refusal(house.call("GetFaceSearch", JobId=ids[0])) == "ResourceNotFoundException"
     for line in house.call("GetFaceSearch", JobId=ids[1]).result()["Persons"]:
         assert line["FaceMatches"] == []
+
+
+def test_two_workers_on_one_home_do_each_job_once(house: House) -> None:
+    shown(house)
+    ids = {started(house) for _ in range(6)}
+    other = Service(house.settings, house.vision)
+    done: list[str] = []
+
+    def work(service: Service) -> None:
+        while (told := service.work(never)) is not None:
+            done.append(told)
+
+    hands = [threading.Thread(target=work, args=(service,)) for service in (house.service, other)]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    other.close()
+    assert sorted(done) == sorted(f"StartFaceDetection {job}: succeeded" for job in ids)
+    runs = [entry for entry in house.entries() if entry.get("stage") == "run"]
+    assert len(runs) == 6
+    for job in ids:
+        assert len(house.call("GetFaceDetection", JobId=job).result()["Faces"]) == 6
+
+
+def test_a_clip_for_which_there_is_no_room_fails_the_job(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown(house)
+    job = started(house)
+
+    def full(*_: object) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as disk:
+            disk.write(b"frames")
+
+    monkeypatch.setattr(Folders, "open", full)
+    assert "No space left on device" in str(house.service.work(never))
+    assert house.call("GetFaceDetection", JobId=job).result()["JobStatus"] == "FAILED"
+    assert house.entries()[-3]["error"] == "InternalServerError"

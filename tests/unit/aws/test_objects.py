@@ -8,6 +8,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -329,5 +330,21 @@ def test_a_clip_of_an_endpoint_comes_into_a_file_that_nobody_finds(
         monkeypatch.setattr(objects, "LARGEST_VIDEO", 2000)
         with pytest.raises(errors.VideoTooLarge):
             endpoint.open({"Bucket": "clips", "Name": "a.mp4"}, arrived.append)
+    finally:
+        server.stop()
+
+
+def test_a_disk_without_room_for_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        url = "http://{}:{}".format(*server.get_host_and_port())
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+        store = boto3.client("s3", endpoint_url=url, **keys)
+        store.create_bucket(Bucket="clips")
+        store.put_object(Bucket="clips", Key="a.mp4", Body=bytes(100_000))
+        monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "r+b", buffering=0))
+        with pytest.raises(OSError, match="No space left"):
+            Endpoint(url, "us-east-1", "a", "b").open({"Bucket": "clips", "Name": "a.mp4"}, lambda _: None)
     finally:
         server.stop()
