@@ -290,6 +290,34 @@ def test_a_token_is_one_job_and_another_question_is_an_error(house: House) -> No
     assert refusal(answer) == "IdempotentParameterMismatchException"
     assert str(answer.error) == "The ClientRequestToken: once you have supplied is already in use"
     assert len(house.call("ListJobs").result()["Jobs"]) == 1
+    body = json.dumps({"Video": VIDEO, "ClientRequestToken": "once", "JobTag": "a"}).encode()
+    other = house.service.call(
+        "RekognitionService.StartFaceDetection", body, house.caller, Declared(case="A 17")
+    )
+    assert refusal(other) == "IdempotentParameterMismatchException"
+
+
+def test_a_threshold_that_keeps_a_rate_is_settled_at_the_start(house: House) -> None:
+    furnished(house)
+    shown(house, [(RED,)])
+    body = json.dumps({"Video": VIDEO, "CollectionId": "people"}).encode()
+    answer = house.service.call(
+        "RekognitionService.StartFaceSearch", body, house.caller, Declared(max_fpir=0.001)
+    )
+    house.service.work(never)
+    house.call("GetFaceSearch", JobId=answer.result()["JobId"]).result()
+    asked = [entry["threshold"] for entry in house.entries() if "stage" in entry]
+    assert len(asked) == 3
+    assert len(set(asked)) == 1
+    assert asked[0] not in {"80.0000", "100.0000"}
+
+
+def test_attributes_that_no_model_backs_are_named(house: House) -> None:
+    shown(house)
+    job = done(house, FaceAttributes="ALL")
+    told = house.call("GetFaceDetection", JobId=job).headers["x-countenance-not-offered"]
+    assert told.split(", ")[:2] == ["AGE_RANGE", "BEARD"]
+    assert "SMILE" not in told
 
 
 def test_twenty_jobs_may_be_open(house: House) -> None:

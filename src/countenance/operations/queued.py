@@ -77,7 +77,7 @@ def put_off(call: Call, tools: Tools) -> Commit:
             key=call.caller.key,
             operation=call.operation,
             asked=asked,
-            question=_question(call, tools),
+            question=started.question(call, tools.keys),
             started=call.decision,
             created=call.now.timestamp(),
             token=request.get("ClientRequestToken"),
@@ -93,18 +93,11 @@ def _before(connection: Connection, call: Call, tools: Tools) -> Job | None:
     if (token := call.request.get("ClientRequestToken")) is None:
         return None
     job = jobs.with_token(connection, call.caller.account, call.operation, token, call.now)
-    if job is not None and not hmac.compare_digest(job.question, _question(call, tools)):
+    if job is not None and not hmac.compare_digest(job.question, started.question(call, tools.keys)):
         raise IdempotentParameterMismatch(
             f"The ClientRequestToken: {token} you have supplied is already in use"
         )
     return job
-
-
-def _question(call: Call, tools: Tools) -> bytes:
-    gallery = call.gallery.number if call.gallery else 0
-    return tools.keys.token(
-        json.dumps([call.operation, gallery, dict(call.request)], sort_keys=True).encode()
-    )
 
 
 def held(call: Call) -> Lease:

@@ -38,12 +38,22 @@ class Started:
 
 def write(call: Call, keys: Keys, job_id: str) -> bytes:
     """The call, for `read`. Raises InvalidParameter for a declared text that no header holds."""
+    return keys.seal(json.dumps([dict(call.request), _said(call)]).encode(), _bound(job_id))
+
+
+def question(call: Call, keys: Keys) -> bytes:
+    """A MAC (16 bytes) by which the same call is known again. Raises InvalidParameter as `write` does."""
+    gallery = call.gallery.number if call.gallery else 0
+    asked = [call.operation, gallery, dict(call.request), _said(call)]
+    return keys.token(json.dumps(asked, sort_keys=True).encode())
+
+
+def _said(call: Call) -> dict[str, str]:
     declared = dataclasses.replace(call.declared, purpose=call.declared.purpose or call.caller.purpose)
     try:
-        said = declaration.write(declared)
+        return declaration.write(declared)
     except ValueError as fault:
         raise InvalidParameter(detail=f"what is declared {fault}") from None
-    return keys.seal(json.dumps([dict(call.request), said]).encode(), _bound(job_id))
 
 
 def read(job: Job, keys: Keys, known: Mapping[str, Collection[str]]) -> Started:

@@ -67,7 +67,7 @@ def detect(call: Call, tools: Tools) -> Commit:
             ]
             lease.tell(_share(clip.facts, at), lines)
         facts = {"video": _metadata(clip.facts), "damaged": clip.damaged}
-    return queued.finished(call, facts)
+    return queued.finished(call, facts | _left_out(tools, asked))
 
 
 def get_detection(call: Call, tools: Tools) -> Done:
@@ -100,7 +100,7 @@ def find(call: Call, tools: Tools) -> Commit:
     that are seen best."""
     searchable(call, tools)
     watched = _watch(call, tools, ())
-    found = {person.number: _candidates(call, tools, person) for person in watched.people}
+    found = _found(call, tools, watched)
     for line in _sightings(watched):
         queued.held(call).tell(found=[line])
     facts, told = _matched(call, tools, found)
@@ -140,12 +140,12 @@ def follow(call: Call, tools: Tools) -> Commit:
         lines += [Finding(sample["Timestamp"], json.dumps(sample), each["Index"]) for sample in samples]
     for line in sorted(lines, key=lambda line: (line.at, line.person)):
         queued.held(call).tell(found=[line])
-    facts, told = _facts(watched) | {"people": people, "step": watched.step_ms}, Told()
+    told = Told()
+    facts = _facts(watched) | {"people": people, "step": watched.step_ms} | _left_out(tools, asked)
     if "CollectionId" in call.request:
         searchable(call, tools)
-        found = {person.number: _candidates(call, tools, person) for person in watched.people}
-        matched, told = _matched(call, tools, found)
-        facts |= matched
+        matched, told = _matched(call, tools, _found(call, tools, watched))
+        facts |= matched | {"notes": {**facts["notes"], **matched["notes"]}}
     return queued.finished(call, facts, told)
 
 
@@ -257,6 +257,20 @@ def _metadata(facts: ClipFacts) -> render.Shape:
     if facts.color_range:
         shape["ColorRange"] = facts.color_range
     return shape
+
+
+def _left_out(tools: Tools, asked: frozenset[Attribute]) -> dict[str, Any]:
+    """What was asked for and no model here backs, for the headers of every page."""
+    return {"notes": dict(render.not_offered(asked - tools.vision.offered))}
+
+
+def _found(call: Call, tools: Tools, watched: Watched) -> dict[int, list[tuple[Enrolled, float]]]:
+    """Everybody's candidates, by number."""
+    found = {}
+    for person in watched.people:
+        queued.held(call).tell()
+        found[person.number] = _candidates(call, tools, person)
+    return found
 
 
 def _candidates(call: Call, tools: Tools, person: Person) -> list[tuple[Enrolled, float]]:
