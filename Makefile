@@ -7,13 +7,14 @@ PHOTOS ?=
 HOME_DIR ?= $(HOME)/.local/share/countenance
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check fmt lint types arch bench docs soak clean
+.PHONY: help setup demo serve test test-milvus check fmt lint types arch bench docs soak clean
 
 help:
 	@echo "make setup   make the virtual environment, install Countenance into it, fetch the model weights"
 	@echo "make demo    the main job in a temporary home; PHOTOS=folder does it with your own photos"
 	@echo "make serve   serve the home in HOME_DIR=$(HOME_DIR), made if it is missing"
 	@echo "make test    the tests, all of them"
+	@echo "make test-milvus   the index in Milvus, with a real server that it installs in the cache folder"
 	@echo "make check   lint, types, architecture, then the tests"
 	@echo "make fmt     put the code in shape"
 	@echo "make bench   the figures of docs/numbers.md; DATA=folder with the labelled sets"
@@ -38,6 +39,10 @@ serve: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-milvus: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[milvus]'
+	$(BIN)/python -m tests.milvus $(BIN)/python -m pytest tests/contract/test_indexes.py tests/door/test_milvus.py
 
 check: setup lint types arch test
 

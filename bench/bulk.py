@@ -73,7 +73,7 @@ def main() -> None:
 
 def run(home: Path, photos: Path, until: int | None = None) -> Watched:
     """until: photos answered after which the process is killed."""
-    command = [COUNTENANCE, "index", COLLECTION, photos, "--home", home, "--json"]
+    command = [COUNTENANCE, "index", COLLECTION, str(photos), "--home", str(home), "--json"]
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         seen = psutil.Process(process.pid)

@@ -1,12 +1,12 @@
 """Calls a second that a long record takes in, durably, and what its length costs.
 
-    python bench/recording.py [--entries 1000000] [--seconds 10] [--rounds 3] [--home FOLDER]
+    python bench/recording.py [--entries 1000000] [--seconds 10] [--rounds 3] [--home FOLDER] [--url URL]
 
 A home is made and filled with calls by the ledger's own code, up to so many entries; --home keeps it for the
-next run. Then threads record: each call's decision, durable, then its outcome, durable, by the gate's own
-code, without policy, senses and network. Beside it the same with commits of one write each, on a disk whose
-fsync takes 5 ms longer (a pause inside every commit), and the whole door, policy included. Then proofs of
-random entries, the start of a fresh process, and the whole record read back.
+next run, --url has it in a PostgreSQL database. Then threads record: each call's decision, durable, then its
+outcome, durable, by the gate's own code, without policy, senses and network. Beside it the same with commits
+of one write each, on a disk whose fsync takes 5 ms longer (a pause inside every commit), and the whole door,
+policy included. Then proofs of random entries, the start of a fresh process, and the whole record read back.
 """
 
 # ruff: noqa: SLF001 - what is timed is the gate's own way of recording, which nothing else may use
@@ -178,9 +178,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--home", type=Path)
+    parser.add_argument("--url", default="", help="of an empty PostgreSQL database")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home = Settings(home=asked.home or Path(folder) / "home")
+        home = Settings(home=asked.home or Path(folder) / "home", database=asked.url)
         if not (home.home / settings.FILE).exists():
             office.found(home, "bench", OrganisationKind.RESEARCH, "world", "general")
         run(settings.load(home.home), asked.entries, asked.seconds, asked.rounds)

@@ -3,15 +3,19 @@
 This is the one place that begins a transaction. Reads are short snapshots; every write goes through
 one thread per process, which gathers what is waiting into a single commit (group commit), so that a
 durable write costs a share of one fsync. Nothing is acknowledged before that commit returned.
+
+Of several processes one appends to the ledger at a time. On SQLite whoever writes at all waits for his
+turn; on PostgreSQL only who is about to append, so that long work in a gallery (`late`) holds nobody up.
 """
 
 from __future__ import annotations
 
-import contextlib
 import queue
+import random
 import sqlite3
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance import remains
+from countenance import postgresql, remains, sqlite
 from countenance.errors import HomeError, StorageError
 from countenance.schema import MIGRATIONS, VERSION, home, metadata
 
@@ -36,15 +40,6 @@ slow or the processor busy, writers that were answered together come back togeth
 
 PATIENCE = 5.0
 """Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
-
-_PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",  # an acknowledged write survives a power cut, as far as the disk keeps its word
-    "secure_delete=ON",  # a deleted template is overwritten, not only unlinked
-    "foreign_keys=ON",
-    "temp_store=MEMORY",  # no template in a temporary file
-    "busy_timeout=10000",
-)
 
 _here = threading.local()
 
@@ -69,6 +64,7 @@ class _Job:
 
     work: Callable[[Connection], Any]
     end: queue.SimpleQueue[tuple[Any, Exception | None]] = field(default_factory=queue.SimpleQueue)
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ class Journal(Protocol):
     """What is told of every write transaction, inside it and on the writer's thread: the ledger."""
 
     def begin(self, connection: Connection) -> None:
-        """A transaction began; raising ends it before any work."""
+        """It is this process's turn to append; raising ends the transaction."""
 
     def mark(self) -> None:
         """One more piece of work begins."""
@@ -124,7 +120,8 @@ class Statement:
 
     def run(self, connection: Connection, **values: object) -> list[tuple[Any, ...]]:
         """The rows, as the driver gives them: nothing is converted."""
-        return self._execute(connection, values).fetchall()  # type: ignore[no-any-return]
+        cursor = self._execute(connection, values)
+        return cursor.fetchall() if cursor.description else []
 
     def count(self, connection: Connection, **values: object) -> int:
         """How many rows it changed."""
@@ -150,22 +147,35 @@ def driver(connection: Connection) -> Any:
 class Database:
     """Transactions on the home's database.
 
-    url: an SQLAlchemy URL; SQLite files are made when missing.
+    url: an SQLAlchemy URL of SQLite, whose file is made when missing, or of PostgreSQL.
+    name: what PostgreSQL knows this process by for as long as its writer is connected.
     Raises HomeError where the schema is newer than this code, StorageError where the database refuses.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = sa.make_url(url)
-        self._readers = _engine(self.url, "BEGIN", (*_PRAGMAS, "query_only=ON"), size=16)
-        self._writer = _engine(self.url, "BEGIN IMMEDIATE", _PRAGMAS, size=1)
+    def __init__(self, url: str | sa.URL) -> None:
+        self.url = postgresql.address(url)
+        self.name = uuid.uuid4().hex
+        self.shared = self.url.get_backend_name() == postgresql.NAME
+        if self.shared:
+            self._readers = postgresql.engine(self.url, size=8, writes=False)
+            self._writer = postgresql.engine(self.url, size=1, writes=True, at_work=self.name)
+        else:
+            self._readers = sqlite.engine(self.url, size=16, writes=False)
+            self._writer = sqlite.engine(self.url, size=1, writes=True)
+        self._my_turn = False  # whether the transaction at hand may append
+        self._committing = False  # whether nobody could tell, were the connection lost, if it is durable
         self._journals: list[Journal] = []
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._held: Connection | None = None  # the writer thread's
         self._closed = False
         self._scrubbing = threading.Lock()
         self._owed: Traces | None = NO_TRACES  # what an earlier scrub could not see to
-        with _translated(), _marked(), self._writer.begin() as connection:
-            _migrate(connection)
+        try:
+            with _translated(), _marked(), self._writer.begin() as connection:
+                _migrate(connection)
+        except Exception:
+            self._writer.dispose()
+            raise
         self._thread = threading.Thread(target=self._serve, name="database-writer", daemon=True)
         self._thread.start()
 
@@ -179,13 +189,15 @@ class Database:
         with _translated(), _marked(), self._readers.begin() as connection:
             yield connection
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, late: bool = False) -> T:
         """Run `work` in a write transaction and return its result once that is durable.
 
         `work` runs on the writer's thread, may share its commit with others' work, and is undone
-        alone if it raises. Raises what it raises, and StorageError.
+        alone if it raises. late: it changes galleries first, under locks of its own, and calls `take_turn`
+        before it appends to a journal. It may be begun again from the start, where PostgreSQL gave up what
+        was done so far. Raises what it raises, and StorageError.
         """
-        job = _Job(work)
+        job = _Job(work, late=late)
         self._waiting.put(job)
         while True:
             try:
@@ -198,22 +210,41 @@ class Database:
                     raise fault
                 return result  # type: ignore[no-any-return]
 
+    def take_turn(self, connection: Connection) -> None:
+        """Wait until no other process appends; the first time in a transaction the journals are told."""
+        if not self._my_turn:
+            if self.shared:
+                postgresql.take_turn(connection)
+            for journal in self._journals:
+                journal.begin(connection)
+            self._my_turn = True
+
+    def alive(self, name: str) -> bool:
+        """Whether the process of that name is connected to the same PostgreSQL database."""
+        with self.reading() as connection:
+            return name == self.name or postgresql.at_work(connection, name)
+
     def scrub(self, patience: float = PATIENCE, *, traces: Traces | None = NO_TRACES) -> bool:
         """Empty the write-ahead log, so that no byte of what was deleted stays behind in it; and rewrite the
         file where one of the traces is left in it, or at any rate where they are None.
 
         Whether readers of old pages let us within `patience` seconds; if not, the next scrub of this process
         looks for these traces too. Raises StorageError.
+
+        On PostgreSQL: take what was deleted out of tables and indexes, and write the tables anew where the
+        traces are None. The write-ahead log is the operator's there (docs/postgresql.md).
         """
-        if self.url.get_backend_name() != "sqlite":
-            return True
+        if self.shared:
+            with _translated():
+                return postgresql.vacuum(self.url, metadata, patience, rewrite=traces is None)
         with self._scrubbing:
             self._owed = together([self._owed, traces])
-            clean = self._emptied(patience)
+            clean = sqlite.emptied(self.url, patience)
             if clean and self._left(self._owed):
-                with self._alone_with_the_file() as own:
-                    own.execute("VACUUM")
-                clean = self._emptied(patience) and (self._owed is None or not self._left(self._owed))
+                sqlite.rewrite(self.url)
+                clean = sqlite.emptied(self.url, patience) and (
+                    self._owed is None or not self._left(self._owed)
+                )
             if clean:
                 self._owed = NO_TRACES
             return clean
@@ -226,27 +257,6 @@ class Database:
             return remains.left(Path(str(self.url.database)), traces.secrets, traces.texts)
         except OSError as fault:
             raise StorageError(f"the database's file cannot be searched: {fault}") from fault
-
-    def _emptied(self, patience: float) -> bool:
-        deadline = time.monotonic() + patience
-        while True:
-            with self._alone_with_the_file(timeout=0.25) as own:
-                if not own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                    return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-
-    @contextmanager
-    def _alone_with_the_file(self, timeout: float = 10.0) -> Iterator[sqlite3.Connection]:
-        try:
-            with contextlib.closing(
-                sqlite3.connect(str(self.url.database), timeout=timeout, isolation_level=None)
-            ) as own:
-                own.execute("PRAGMA temp_store=MEMORY")
-                yield own
-        except sqlite3.Error as fault:
-            raise StorageError(f"the write-ahead log cannot be emptied: {fault}") from fault
 
     def close(self) -> None:
         """Finish the writes that wait, then let go of the file."""
@@ -263,7 +273,8 @@ class Database:
         while (first := self._waiting.get()) is not None:
             batch = self._gather(first, len(batch), time.perf_counter() + took * GATHERING)
             began = time.perf_counter()
-            self._commit(batch)
+            for part in self._parts(batch):
+                self._commit(part)
             took = time.perf_counter() - began
         self._let_go()
 
@@ -282,33 +293,47 @@ class Database:
             batch.append(job)
         return batch
 
+    def _parts(self, batch: list[_Job]) -> list[list[_Job]]:
+        """What shares a commit. On PostgreSQL one late job at most, and first: it locks galleries, then waits
+        for its turn; done the other way round, two processes would wait for each other."""
+        late = [job for job in batch if job.late] if self.shared else []
+        if not late:
+            return [batch]
+        first = [late[0], *(job for job in batch if not job.late)]
+        return [first, *([job] for job in late[1:])]
+
     def _commit(self, batch: list[_Job]) -> None:
         """One transaction for the batch. A job that raises is undone alone; a commit that fails fails all."""
-        results: list[tuple[_Job, Any]] = []
-        failures: list[tuple[_Job, Exception]] = []
-        try:
-            with _translated(), _marked(), self._begun() as connection:
-                for journal in self._journals:
-                    journal.begin(connection)
-                for job in batch:
-                    try:
-                        results.append((job, self._alone(connection, job)))
-                    except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
-                        self._undo(connection, fault)
-                        failures.append((job, fault))
+        for left in reversed(range(postgresql.TRIES if self.shared else 1)):
+            try:
+                ends = self._transaction(batch)
+            except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
+                self._let_go()
+                if left and postgresql.passes(fault, unless_lost=self._committing):
+                    time.sleep(random.uniform(0.0, 0.1))  # noqa: S311 - so that two do not meet again
+                    continue
+                ends = [(None, fault)] * len(batch)
+            for job, end in zip(batch, ends, strict=True):
+                job.end.put(end)
+            return
+
+    def _transaction(self, batch: list[_Job]) -> list[tuple[Any, Exception | None]]:
+        """Of each job its result, which is durable now, or why it has none."""
+        self._my_turn = self._committing = False
+        with _translated(), _marked(), self._begun() as connection:
+            ends = []
+            for job in batch:
+                if not (job.late and self.shared):
+                    self.take_turn(connection)
+                ends.append(self._alone(connection, job))
+            if self._my_turn:
                 for journal in self._journals:
                     journal.seal(connection)
+            self._committing = True
+        if self._my_turn:
             for journal in self._journals:
                 journal.settled()
-        except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
-            self._let_go()
-            for job in batch:
-                job.end.put((None, fault))
-            return
-        for job, error in failures:
-            job.end.put((None, _storage(error)))
-        for job, result in results:
-            job.end.put((result, None))
+        return ends
 
     @contextmanager
     def _begun(self) -> Iterator[Connection]:
@@ -323,57 +348,57 @@ class Database:
         """After a failure the next transaction gets a connection of which nothing is known."""
         held, self._held = self._held, None
         if held is not None:
+            if self.shared and not held.invalidated and driver(held).closed:
+                held.invalidate()
             held.close()
 
-    def _alone(self, connection: Connection, job: _Job) -> Any:
-        """A job's result, from work that can be undone by itself."""
-        cursor = connection.connection.cursor()
-        cursor.execute("SAVEPOINT job")
-        for journal in self._journals:
-            journal.mark()
-        result = job.work(connection)
-        cursor.execute("RELEASE SAVEPOINT job")
-        return result
+    def _alone(self, connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
+        """A job's result, or why there is none and nothing of it is left."""
+        again = self.shared
+        while True:
+            cursor, mine = connection.connection.cursor(), self._my_turn
+            cursor.execute("SAVEPOINT job")
+            for journal in self._journals:
+                journal.mark()
+            try:
+                result = job.work(connection)
+                cursor.execute("RELEASE SAVEPOINT job")
+            except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
+                self._undo(connection, fault, mine=mine)
+                if not (again and postgresql.stood_in_the_way(fault)):
+                    return None, _storage(fault)
+                again = False
+            else:
+                return result, None
 
-    def _undo(self, connection: Connection, fault: Exception) -> None:
-        """Undo the job that just failed, and it alone."""
-        _still_open(connection, fault)
+    def _undo(self, connection: Connection, fault: Exception, *, mine: bool) -> None:
+        """Undo the job that just failed, and it alone. mine: whether it was our turn before it began."""
+        sqlite.still_open(connection, fault)
+        if postgresql.passes(fault):
+            raise fault  # the transaction is no more, or holds what another waits for
         cursor = driver(connection).cursor()
         cursor.execute("ROLLBACK TO SAVEPOINT job")
         cursor.execute("RELEASE SAVEPOINT job")
+        if not mine:
+            self._my_turn = False  # its lock went with the savepoint
+            return
         for journal in self._journals:
             journal.undo(connection)
 
 
-def _engine(url: sa.URL, begin: str, pragmas: Sequence[str], size: int) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_size=size)
-    engine = sa.create_engine(
-        url,
-        poolclass=sa.QueuePool,
-        pool_size=size,
-        max_overflow=48,
-        connect_args={"check_same_thread": False, "timeout": 10, "isolation_level": None},
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        driver(connection).execute(begin)
-
-    return engine
-
-
 def _migrate(connection: Connection) -> None:
-    if not sa.inspect(connection).has_table("home"):
+    version = _version(connection)
+    if version == VERSION:
+        return
+    if connection.dialect.name == postgresql.NAME:
+        postgresql.take_turn(connection)
+        version = _version(connection)  # another process may have been quicker
+    if version is None:
+        if connection.dialect.name == postgresql.NAME:
+            postgresql.check_encoding(connection)
         metadata.create_all(connection)
         connection.execute(home.insert().values(version=VERSION))
         return
-    version = connection.execute(sa.select(home.c.version)).scalar_one()
     if version > VERSION:
         raise HomeError(
             f"this home has schema version {version}; this Countenance knows up to {VERSION}. "
@@ -385,28 +410,25 @@ def _migrate(connection: Connection) -> None:
     connection.execute(home.update().values(version=VERSION))
 
 
-def _still_open(connection: Connection, fault: Exception) -> None:
-    """A full disk makes SQLite end the whole transaction: then the whole batch has failed, and whatever
-    ran next would commit by itself."""
-    raw = connection.connection.driver_connection
-    if not getattr(raw, "in_transaction", True):
-        first: BaseException = fault
-        while first.__context__ is not None:
-            first = first.__context__
-        raise StorageError(f"the database gave up the transaction: {first}") from fault
+def _version(connection: Connection) -> int | None:
+    """The schema's; None where there is none."""
+    if not sa.inspect(connection).has_table(home.name):
+        return None
+    return int(connection.execute(sa.select(home.c.version)).scalar_one())
 
 
-_REFUSED = (sa.exc.SQLAlchemyError, sqlite3.Error)
-"""What a database refuses with, through SQLAlchemy or past it."""
+def refusals() -> tuple[type[Exception], ...]:
+    """What a database refuses with, through SQLAlchemy or past it."""
+    return sa.exc.SQLAlchemyError, sqlite3.Error, *postgresql.errors()
 
 
 def _storage(error: Exception) -> Exception:
-    return StorageError(str(error)) if isinstance(error, _REFUSED) else error
+    return StorageError(postgresql.told(error)) if isinstance(error, refusals()) else error
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except _REFUSED as error:
-        raise StorageError(str(error)) from error
+    except refusals() as error:
+        raise StorageError(postgresql.told(error)) from error

@@ -26,6 +26,7 @@
     │       ├── RequestTimeout                  RequestTimeoutException          408
     │       └── NotAuthenticated                the four codes of a bad signature 400
     ├── StorageError                            the database refused; a client is told InternalServer
+    │   └── IndexFault                          an index outside the database does not answer
     └── OperatorError                           what the person at the shell is told
         ├── HomeError                           a home that is missing, newer than this code, or damaged
         ├── ModelError                          weights that are missing, altered or unlicensed
@@ -190,6 +191,13 @@ class InvalidSignature(NotAuthenticated):
 
 class StorageError(CountenanceError):
     """The database refused: a full disk, a lock held too long, a damaged file. Nothing was acknowledged."""
+
+
+class IndexFault(StorageError):
+    """An index that is kept outside the database cannot be asked or told. The database is right all the same.
+
+    Its text is told to clients: what happened, nothing of where.
+    """
 
 
 class OperatorError(CountenanceError):

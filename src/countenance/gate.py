@@ -37,6 +37,7 @@ from countenance.errors import (
     AccessDenied,
     AwsError,
     CountenanceError,
+    IndexFault,
     InternalServer,
     ProvisionedThroughputExceeded,
     StorageError,
@@ -381,27 +382,34 @@ class Gate:
                 outcome = self._conclude(connection, decision.seq, Result.ANSWERED, told=done.told)
                 return Ended(encoded, done, _receipt(decision, outcome))
 
-            ended = self.database.write(write)
+            ended = self.database.write(write, late=isinstance(work, Commit))
             return self._follow(work, ended) if isinstance(work, Commit) else ended
         except (AwsError, Halted):
             raise
+        except IndexFault as fault:
+            raise InternalServer(detail=str(fault)) from fault
         except Exception as error:  # whatever it was, an allowed call gets its outcome
             LOG.exception("%s failed", call.operation)
             raise InternalServer(detail=type(error).__name__) from error
 
     def _follow(self, work: Commit, ended: Ended) -> Ended:
         """What is to happen once the writes are durable: the call has its outcome, whatever comes of this."""
+        left = []
         try:
             work.after()
-            if not work.erases or self.database.scrub(traces=ended.done.traces):
-                return ended
-            left = "somebody read the database all the while"
+        except IndexFault as fault:
+            left.append(str(fault))
+        try:
+            if work.erases and not self.database.scrub(traces=ended.done.traces):
+                left.append("somebody read the database all the while")
         except StorageError as fault:
-            left = str(fault)
-        LOG.warning("deleted, but bytes are left in the write-ahead log: %s", left)
+            left.append(str(fault))
+        if not left or not work.erases:
+            return ended
+        LOG.warning("deleted, but bytes are left: %s", "; ".join(left))
         error = InternalServer(
             detail="the deletion is done and recorded, but bytes of what was deleted are still in a file of "
-            f"the database ({left}); repeat the call to erase them"
+            f"the database or in its index ({'; '.join(left)}); repeat the call to erase them"
         )
         return dataclasses.replace(ended, error=error)
 
@@ -436,6 +444,7 @@ class Gate:
 
         Raises StorageError where the decision awaits none.
         """
+        self.database.take_turn(connection)
         entry = outcome_entry(now=self.clock(), decision=decision, result=result, error=error, told=told)
         written = self.ledger.append(connection, entry)
         if _CLOSE.count(connection, closing=decision, at=written.seq) != 1:

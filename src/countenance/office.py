@@ -22,9 +22,11 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy.engine import Connection
 
+from countenance import postgresql
 from countenance import settings as homes
-from countenance.database import Database
+from countenance.database import Database, refusals
 from countenance.errors import HomeError, LedgerError, StorageError
+from countenance.galleries import Milvus
 from countenance.keys import Key, Keys, Organisation
 from countenance.ledger import (
     Act,
@@ -43,6 +45,7 @@ from countenance.ledger.submission import Witness
 from countenance.ledger.verification import Snapshots
 from countenance.policy import Policy, usual
 from countenance.policy.pack import shipped
+from countenance.postgresql import address
 from countenance.schema import entries, home
 from countenance.settings import Settings, write_private
 from countenance.types import LAW_ENFORCEMENT, OrganisationKind
@@ -116,11 +119,14 @@ def found(settings: Settings, name: str, kind: OrganisationKind, place: str, pur
     """Make a home: folders, secrets, database, one organisation and its first key.
 
     purpose: what the key is for; law enforcement has to say it on each call. The key is written as an AWS
-    credentials file. Raises HomeError where a home is there already or policy does not know the place or the
-    purpose.
+    credentials file. Raises HomeError where a home is there already, in the folder or in the database that
+    the settings name, or policy does not know the place or the purpose; StorageError where that database does
+    not answer.
     """
     purposes = [] if purpose is None else [purpose]
     _check_words(settings, place, purposes)
+    if settings.database:
+        _check_vacant(settings)
     if settings.log_name == Settings(home=settings.home).log_name:
         settings = dataclasses.replace(settings, log_name=f"{LOG_NAMES}/{secrets.token_hex(6)}")
     homes.make(settings)
@@ -236,7 +242,7 @@ def rotate(settings: Settings) -> str:
     Raises HomeError while another process is at work on the home: it would go on with the old key.
     """
     files = settings.ledger_key, settings.ledger_key.with_name(f"{settings.ledger_key.name}.new")
-    if Presence.others(settings.processes):
+    if Presence.others(settings.processes) or _anybody_connected(settings):
         raise HomeError("a server is at work on this home: stop it first, then change the key")
     if not files[1].exists():
         write_private(files[1], Ed25519PrivateKey.generate().private_bytes_raw())
@@ -411,37 +417,58 @@ def database_of(settings: Settings) -> Database:
     return Database(settings.database_url)
 
 
+def milvus_of(settings: Settings) -> Milvus | None:
+    """Where a home's search indexes are, if not in memory. Nobody is asked yet. Raises HomeError."""
+    return Milvus(settings.index_url, settings.log_name) if settings.index_url else None
+
+
 def _check_database(settings: Settings) -> None:
     if not settings.database and not settings.database_file.exists():
         raise HomeError(f"{settings.database_file} is missing: restore this home from a backup")
+
+
+def _check_vacant(settings: Settings) -> None:
+    """Raises HomeError where the database of a home that is to be made holds one already."""
+    with reading(settings) as snapshots, snapshots() as connection:
+        if sa.inspect(connection).has_table(home.name):
+            raise HomeError(
+                f"there is a home in {address(settings.database)} already: give a database of its own, or "
+                "copy that home's folder to here for another server on it (docs/postgresql.md)"
+            )
+
+
+def _anybody_connected(settings: Settings) -> bool:
+    """Whether any process, on whatever machine, has the home's PostgreSQL database open to write."""
+    with reading(settings) as snapshots, snapshots() as connection:
+        return connection.dialect.name == postgresql.NAME and postgresql.at_work(connection)
 
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[Snapshots]:
     """Reads of a home's database that change nothing in it: no migration, no writer."""
     _check_database(settings)
-    url = sa.make_url(settings.database_url)
-    options: dict[str, Any] = {"execution_options": {"postgresql_readonly": True}}
-    if url.get_backend_name() == "sqlite":
+    url = address(settings.database_url)
+    if url.get_backend_name() == postgresql.NAME:
+        engine = postgresql.engine(url, size=1, writes=False)
+    else:
         file = Path(str(url.database))
         query = {"mode": "ro", "uri": "true"}
         if not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists():
             query["immutable"] = "1"  # SQLite has nowhere to put its locks; nobody writes there either
         url = sa.URL.create("sqlite", database=f"file:{quote(str(file))}", query=query)
-        options = {"connect_args": {"isolation_level": None, "timeout": 10}}
-    engine = sa.create_engine(url, **options)
+        engine = sa.create_engine(url, connect_args={"isolation_level": None, "timeout": 10})
 
     @contextmanager
     def snapshot() -> Iterator[Connection]:
         with engine.begin() as connection:
-            if options.get("connect_args"):
+            if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
             yield connection
 
     try:
         yield snapshot
-    except sa.exc.SQLAlchemyError as fault:
-        why = str(getattr(fault, "orig", None) or fault)
+    except refusals() as fault:
+        why = postgresql.told(fault)
         hint = "; `countenance worker --once` brings an older home up to date" if "no such" in why else ""
         raise StorageError(f"the database cannot be read: {why}{hint}") from fault
     finally:

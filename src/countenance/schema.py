@@ -231,7 +231,8 @@ calls = sa.Table(  # where each decision's outcome is; an open call has none and
     sa.Column("process", sa.Text),
     sa.Column("outcome", _row),
 )
-sa.Index("open_calls_of", calls.c.process, sqlite_where=calls.c.outcome.is_(None))
+_open = calls.c.outcome.is_(None)
+sa.Index("open_calls_of", calls.c.process, sqlite_where=_open, postgresql_where=_open)
 
 vault = sa.Table(  # what a call said that is nobody else's business, encrypted
     "vault",

@@ -21,8 +21,8 @@ from countenance.galleries import Galleries
 from countenance.gate import Gate
 from countenance.keys import Keys
 from countenance.ledger import Vault
-from countenance.ledger.presence import Presence
-from countenance.office import database_of, ledger_of, note_packs, note_settings, secret_of
+from countenance.ledger.presence import attend
+from countenance.office import database_of, ledger_of, milvus_of, note_packs, note_settings, secret_of
 from countenance.operations import SIMILARITY, Tools, queued
 from countenance.policy import Policy
 from countenance.settings import Settings
@@ -54,7 +54,7 @@ class Service:
             undo.callback(self._database.close)
             self._database.keep(ledger)
             self._warn_of_unusable_keys()
-            self._presence = Presence(settings.processes)
+            self._presence = attend(self._database, settings.processes)
             undo.callback(self._presence.leave)
             tools = Tools(
                 vision=vision
@@ -63,7 +63,7 @@ class Service:
                     threads=settings.threads or None,
                     commercial_only=settings.commercial_only,
                 ),
-                galleries=Galleries(self._database),
+                galleries=Galleries(self._database, milvus_of(settings)),
                 database=self._database,
                 objects=stored(settings.s3_endpoint, settings.buckets),
                 keys=self._keys,

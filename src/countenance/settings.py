@@ -18,7 +18,10 @@ FILE = "settings.toml"
 class Settings:
     """A home and how it is run. Every field but `home` is a line an operator may write in settings.toml.
 
-    database: an SQLAlchemy URL; empty means the SQLite file in the home.
+    database: a PostgreSQL URL, postgresql://USER@HOST/NAME, which several servers may share
+    (docs/postgresql.md); empty means the SQLite file in the home.
+    index_url: a Milvus that keeps the search indexes, `milvus://[user:password@]host[:port][/database]`, by
+    TLS with `milvus+tls`; empty means that each process keeps them in memory.
     packs: the policy packs in force: those that ship by name, others by the whole path of their folder.
     embedder: the card of the model that makes templates; after a change `countenance reindex` renews a
     collection from its photos.
@@ -41,6 +44,7 @@ class Settings:
     home: Path
     log_name: str = "countenance.local/log"
     database: str = ""
+    index_url: str = ""
     packs: tuple[str, ...] = ("base",)
     embedder: str = "sface-2021dec"
     s3_endpoint: str = ""

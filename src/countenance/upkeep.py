@@ -19,11 +19,11 @@ from countenance import jobs
 from countenance.database import NO_TRACES, Database, Traces, together
 from countenance.declared import ended
 from countenance.errors import StorageError
-from countenance.galleries import store
+from countenance.galleries import Galleries, rows, store
 from countenance.keys import Keys, Organisation
 from countenance.ledger import Ledger, Vault, erasure, expire_entry, subject_tag
 from countenance.ledger.erasure import Private
-from countenance.office import database_of, ledger_of, secret_of
+from countenance.office import database_of, ledger_of, milvus_of, secret_of
 from countenance.policy import Policy, Retention
 from countenance.policy.retention import Due, Kept, What
 from countenance.settings import Settings
@@ -50,6 +50,7 @@ class Upkeep:
     keys: Keys
     vault: Vault
     retention: Retention
+    galleries: Galleries
 
     def expire_templates(self, now: dt.datetime) -> list[Expired]:
         """Destroy the templates that a rule gives no more time. Raises StorageError, also where bytes of them
@@ -69,12 +70,14 @@ class Upkeep:
         """Up to BATCH templates of a gallery, in one transaction; None where none is due."""
 
         def write(connection: Connection) -> tuple[int, Traces | None] | None:
+            rows.hold(connection, gallery)
             face_ids = store.enrolled_by(connection, gallery, due.before, BATCH)
             if not face_ids:
                 return None
             traces = store.traces(connection, gallery, face_ids)
             subjects = dict.fromkeys(store.subjects(connection, gallery, face_ids))
             gone = store.forget(connection, gallery, face_ids)
+            self.database.take_turn(connection)
             number = self.ledger.size(connection)
             entry = expire_entry(
                 now=now,
@@ -87,7 +90,7 @@ class Upkeep:
             self.ledger.append(connection, entry)
             return len(gone), traces
 
-        return self.database.write(write)
+        return self.database.write(write, late=True)
 
     def expire_results(self, now: dt.datetime) -> list[Expired]:
         """Forget jobs that a rule gives no more time since they ended, with what they found. Raises
@@ -217,6 +220,11 @@ class Upkeep:
                 "somebody read it all the while; `countenance worker --sweep` rewrites it"
             )
 
+    def tidy_indexes(self) -> list[str]:
+        """Bring the indexes that are kept outside the database up to date; what was done, in words. Raises
+        IndexFault where they do not answer."""
+        return list(self.galleries.tidy())
+
     def sweep(self) -> None:
         """Rewrite the database's file, so that nothing that was ever deleted is left in it."""
         if not self.database.scrub(traces=None):
@@ -245,10 +253,12 @@ def opened(settings: Settings) -> Iterator[Upkeep]:
         ledger_of(settings),
         Policy.read(settings.packs),
     )
+    milvus = milvus_of(settings)
     database = database_of(settings)
     database.keep(ledger)
+    galleries = Galleries(database, milvus)
     try:
-        yield Upkeep(database, ledger, keys, Vault(keys), policy.retention)
+        yield Upkeep(database, ledger, keys, Vault(keys), policy.retention, galleries)
     finally:
         database.close()
 

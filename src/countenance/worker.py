@@ -1,9 +1,9 @@
 """The threads beside the server: what has to be done without anybody asking, and what calls put off.
 
-Every minute the newest checkpoint is shown to the witnesses and the published copy brought up to date, where
-settings.toml names such; every hour what time is over for is destroyed. A duty that fails is logged and tried
-again at its next turn; the others go on. Each duty writes its own entries. A Crew does queued jobs, one after
-another, and tells topics of their ends.
+Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
+the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty
+that fails is logged and tried again at its next turn; the others go on. Each writes its own entries. A Crew
+does queued jobs, one after another, and tells topics of their ends.
 """
 
 from __future__ import annotations
@@ -59,12 +59,17 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
         if done.size != done.before:
             yield f"{done.size - done.before} entries published to {settings.publish}"
 
-    found = [Duty("retention", HOUR, retention)]
-    if settings.witnesses:
-        found.append(Duty("witnesses", MINUTE, witnesses))
-    if settings.publish:
-        found.append(Duty("publication", MINUTE, published))
-    return tuple(found)
+    def indexes(_now: dt.datetime) -> Iterable[str]:
+        with upkeep.opened(settings) as home:
+            yield from home.tidy_indexes()
+
+    wanted = (
+        (True, Duty("retention", HOUR, retention)),
+        (settings.index_url, Duty("indexes", MINUTE, indexes)),
+        (settings.witnesses, Duty("witnesses", MINUTE, witnesses)),
+        (settings.publish, Duty("publication", MINUTE, published)),
+    )
+    return tuple(duty for asked_for, duty in wanted if asked_for)
 
 
 class Worker:

@@ -150,6 +150,7 @@ def check(url: str, known: Known, open_act: set[str]) -> int:
     act came to is known from here on."""
     database = Database(url)
     try:
+        database.write(lambda c: None)  # in our turn: a commit of the dead process's is over
         with database.reading() as connection:
             rows = connection.execute(sa.select(faces.c.face_id, faces.c.vector)).all()
             size = connection.execute(sa.select(collections.c.size)).scalar_one()

@@ -15,6 +15,7 @@ from countenance import office, settings
 from countenance.answer import Answer
 from countenance.aws.model import OURS, api
 from countenance.database import Database, transaction_open
+from countenance.postgresql import address
 from countenance.schema import metadata
 from countenance.service import Service
 from countenance.settings import Settings
@@ -68,10 +69,12 @@ class House:
         purpose: str | None = None,
         place: str = "US-CA",
         packs: tuple[str, ...] = ("base",),
+        database: str = "",
     ) -> None:
         if purpose is None and kind is not OrganisationKind.POLICE:
             purpose = "general"
-        self.key = office.found(Settings(home=folder, packs=packs), "a house", kind, place, purpose)
+        made = Settings(home=folder, packs=packs, database=database)
+        self.key = office.found(made, "a house", kind, place, purpose)
         self.settings = settings.load(folder)
         self.open()
 
@@ -103,8 +106,8 @@ class House:
         return [json.loads(body) for body in self.sql("SELECT body FROM entries ORDER BY seq")]
 
     def sql(self, statement: str) -> list[Any]:
-        """Run one statement on the database file, past the door, as an intruder or a tired disk would."""
-        engine = sa.create_engine(self.settings.database_url)
+        """Run one statement on the database, past the door, as an intruder or a tired disk would."""
+        engine = sa.create_engine(address(self.settings.database_url))
         try:
             with engine.begin() as connection:
                 result = connection.exec_driver_sql(statement)

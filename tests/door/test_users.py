@@ -232,6 +232,15 @@ def test_policy_decides_what_a_call_about_users_does(house: House, people: dict[
     assert {subject_tag(key, decision["seq"]) for key in keys} == set(outcome["subjects"])
 
 
+def test_a_candidate_is_reviewed_by_the_nearest_face(house: House, people: dict[str, list[str]]) -> None:
+    answer = house.call("SearchUsers", CollectionId="people", FaceId=people["both"][0])
+    [match] = answer.result()["UserMatches"]
+    assert answer.receipt is not None
+    review = {"FaceId": match["NearestFace"]["FaceId"], "Verdict": "WRONG", "Reviewer": "A. Weber"}
+    house.call("RecordReview", Decision=answer.receipt.decision, **review).result()
+    assert house.entries()[-1]["verdict"] == "wrong"
+
+
 # Erasure
 
 

@@ -85,8 +85,8 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    database = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
+def home(database_url: str) -> Iterator[Home]:
+    database = Database(database_url)
     yield Home(database)
     database.close()
 
@@ -313,7 +313,7 @@ def test_kill_9_in_the_middle_and_the_results_are_there_once(home: Home, tmp_pat
     home.add()
     ready = tmp_path / "ready"
     child = multiprocessing.get_context("spawn").Process(
-        target=_work_until_killed, args=(str(home.database.url), str(ready))
+        target=_work_until_killed, args=(home.database.url.render_as_string(hide_password=False), str(ready))
     )
     child.start()
     while not ready.exists():

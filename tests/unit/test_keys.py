@@ -13,13 +13,14 @@ from countenance.errors import HomeError
 from countenance.keys import Key, Keys, Organisation
 from countenance.schema import keys as rows
 from countenance.types import OrganisationKind
+from tests.postgres import ON_SQLITE
 
 MASTER = bytes(range(32))
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/house.db")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
 
@@ -132,10 +133,8 @@ def test_the_database_alone_opens_nothing(
         "UPDATE keys SET purpose = NULL",
         "UPDATE keys SET account = (SELECT account FROM organisations WHERE name = 'Other')",
         "UPDATE keys SET access_key_id = 'CNTOTHER'",
-        "UPDATE keys SET secret = zeroblob(68)",
-        "UPDATE keys SET secret = x''",
-        "UPDATE keys SET secret = 'text'",
-        "UPDATE keys SET secret = 7",
+        "UPDATE keys SET secret = ''",
+        "UPDATE keys SET secret = '12345678901234567890123456789012345678901234567890123456789012345678'",
         "UPDATE keys SET policy_owner = 1",
         "UPDATE keys SET purposes = '[\"general\"]'",
         "UPDATE keys SET purposes = x'00'",
@@ -146,6 +145,18 @@ def test_the_database_alone_opens_nothing(
 def test_a_key_whose_holder_was_changed_in_the_database_is_nobodys(
     database: Database, keys: Keys, archive: Organisation, change: str
 ) -> None:
+    nobodys_after(change, database, keys, archive)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("value", ["zeroblob(68)", "x''", "'text'", "7"])
+def test_a_secret_of_any_type_opens_nothing(
+    database: Database, keys: Keys, archive: Organisation, value: str
+) -> None:
+    nobodys_after(f"UPDATE keys SET secret = {value}", database, keys, archive)
+
+
+def nobodys_after(change: str, database: Database, keys: Keys, archive: Organisation) -> None:
     key, _ = database.write(lambda c: keys.issue(c, archive, "archive-research"))
     database.write(lambda c: keys.register(c, "Other", OrganisationKind.ARCHIVE, "DE"))
     database.write(lambda c: c.exec_driver_sql(change))

@@ -94,6 +94,8 @@ def test_the_duties_of_a_home_are_what_its_settings_ask_for(home: Settings, tmp_
     plain = dataclasses.replace(home, publish="")
     assert [duty.name for duty in duties(plain)] == ["retention"]
     assert [duty.name for duty in duties(home)] == ["retention", "publication"]
+    remote = dataclasses.replace(plain, index_url="milvus://127.0.0.1")
+    assert [duty.name for duty in duties(remote)] == ["retention", "indexes"]
     done, failed = Worker(duties(home)).turn()
     assert failed == []
     assert done == [f"2 entries published to {tmp_path / 'out'}"]

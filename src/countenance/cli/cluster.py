@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -36,6 +37,9 @@ PATIENCE = 30
 
 RECOUNTED = 5.0
 """Seconds after which the workers' threads are counted anew."""
+
+GONE = (TimeoutError, OSError, CancelledError)
+"""What Dask raises where the scheduler is there no more."""
 
 LAST = 60.0
 """Seconds to wait, at an interruption, for photos that are being sent."""
@@ -187,7 +191,7 @@ class _Run:
 
         self._client.cancel([future for future, orders in self._under.values() if not orders])
         sent = [(future, orders) for future, orders in self._under.values() if orders]
-        with contextlib.suppress(TimeoutError, OSError):
+        with contextlib.suppress(*GONE):
             wait([future for future, _ in sent], timeout=LAST)
         for future, orders in sent:
             if future.status == "finished":
@@ -197,7 +201,7 @@ class _Run:
 
     def _forget(self) -> None:
         """Have the workers let go of photos that they read and did not send."""
-        with contextlib.suppress(TimeoutError, OSError):
+        with contextlib.suppress(*GONE):
             self._client.run(batch.forget)
 
 

@@ -38,21 +38,30 @@ LOG = logging.getLogger("countenance")
     "May be repeated.",
 )
 @click.option(
+    "--database",
+    default="",
+    metavar="URL",
+    help="A PostgreSQL database, postgresql://USER@HOST/NAME, instead of a file in the home. A password "
+    "belongs in PGPASSWORD or ~/.pgpass: who lists processes sees what is written here.",
+)
+@click.option(
     "--commercial-only",
     is_flag=True,
     help="Load only models whose licence and training labels leave commercial use open.",
 )
 def init(
+    *,
     home: Path,
     name: str | None,
     kind: str | None,
     place: str | None,
     purpose: str | None,
     packs: tuple[str, ...],
+    database: str,
     commercial_only: bool,
 ) -> None:
     """Make a home: database, ledger, keys. Asks what no option says; without a terminal takes defaults."""
-    settings = Settings(home=home, packs=packs, commercial_only=commercial_only)
+    settings = Settings(home=home, packs=packs, database=database, commercial_only=commercial_only)
     if (home / homes.FILE).exists():
         raise HomeError(f"{home} is a Countenance home already; `countenance serve` starts it")
     if home.exists() and any(home.iterdir()):

@@ -18,6 +18,7 @@ from countenance import office
 from countenance import settings as homes
 from countenance.cli import terminal
 from countenance.errors import HomeError, StorageError
+from countenance.postgresql import address
 from countenance.settings import Settings
 
 PLAIN = ("settings.toml", "master.key", "ledger.key", "ledger.pub", "credentials")
@@ -44,10 +45,7 @@ def backup(file: Path, home: Path, without_private: bool) -> None:
     """
     settings = homes.load(home)
     if settings.database:
-        raise HomeError(
-            f"this home's database is {_without_password(settings.database)}: back that up by its own means, "
-            f"and the folder {home} beside it"
-        )
+        raise HomeError(_elsewhere(settings))
     if file.exists():
         raise HomeError(f"{file} exists; name a new file, or move that one away")
     with (
@@ -218,5 +216,17 @@ def _checked(member: tarfile.TarInfo) -> PurePosixPath:
     return path
 
 
-def _without_password(url: str) -> str:
-    return url.partition("://")[0] + " elsewhere"
+def _elsewhere(settings: Settings) -> str:
+    """What to do about a database that is not in the home. No password is shown."""
+    url = address(settings.database)
+    if url.get_backend_name() == "sqlite":
+        return (
+            f"this home's database is {url}: back that up by its own means, and the folder {settings.home} "
+            "beside it"
+        )
+    plain = url.set(drivername="postgresql", password=None).render_as_string()
+    return (
+        f"this home's database is PostgreSQL's, which has its own means: `pg_dump --format=custom "
+        f"--file=FILE {shlex.quote(plain)}`, and the folder {settings.home}, which holds the keys, beside it "
+        "(docs/postgresql.md)"
+    )

@@ -58,5 +58,5 @@ def sample(connection: Connection, gallery: Gallery, labels: Labels) -> Sample:
         vectors += connection.execute(found.limit(SOME)).scalars()
     users = np.array([-1 if row.member is None else row.member for row in kept], np.int64)
     one_user = (users[:, None] == users[None]) & (users >= 0)[:, None]  # two names, but said to be one person
-    np.fill_diagonal(one_user, True)
+    one_user |= np.eye(len(kept), dtype=bool)
     return Sample(tuple(str(row.person) for row in kept), matrix(vectors), ~one_user)

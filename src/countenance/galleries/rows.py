@@ -11,8 +11,9 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from countenance.database import Statement
 from countenance.schema import collections
-from countenance.types import Vector
+from countenance.types import Gallery, Vector
 
 T = TypeVar("T")
 
@@ -28,6 +29,23 @@ def advance(connection: Connection, number: int) -> int:
     mine = collections.c.number == number
     connection.execute(collections.update().where(mine).values(change=collections.c.change + 1))
     return int(connection.execute(sa.select(collections.c.change).where(mine)).scalar_one())
+
+
+def hold(connection: Connection, gallery: Gallery) -> None:
+    """Let no other process change a gallery until this transaction ends: what is read from here on is what is
+    there then. (SQLite lets nobody else write anyway.)"""
+    _HOLD.run(connection, gallery=gallery.number)
+
+
+def hold_all(connection: Connection, account: str) -> None:
+    """`hold` every gallery of an account, in an order that everybody keeps to."""
+    own = sa.select(collections.c.number).where(collections.c.account == account)
+    connection.execute(own.order_by(collections.c.number).with_for_update())
+
+
+_HOLD = Statement(
+    sa.select(collections.c.number).where(collections.c.number == sa.bindparam("gallery")).with_for_update()
+)
 
 
 def written(vector: Vector) -> bytes:

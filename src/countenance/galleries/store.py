@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from countenance.database import Traces
 from countenance.galleries import distinct, users
 from countenance.galleries.index import sound
-from countenance.galleries.rows import PIECE, advance, chunks, matrix, written
+from countenance.galleries.rows import PIECE, advance, chunks, hold, matrix, written
 from countenance.schema import (
     collections,
     distinctions,
@@ -70,6 +70,7 @@ def all_of(connection: Connection, account: str) -> list[Gallery]:
 
 def delete(connection: Connection, gallery: Gallery) -> None:
     """The gallery and, with it, every template, user, tag and removal."""
+    hold(connection, gallery)
     of_users = (regroupings, distinctions, tokens, user_removals, user_rows)
     for table in (renewals, faces, removals, *of_users, tags):
         connection.execute(table.delete().where(table.c.collection == gallery.number))
@@ -101,6 +102,7 @@ def enrol(
     """
     if any(template.embedding.model != gallery.model for template in templates):
         raise ValueError(f"{gallery.collection_id} takes templates of {gallery.model}")
+    hold(connection, gallery)
     _check(connection, gallery, [template.embedding.vector for template in templates])
     known = _of_images(connection, gallery, {template.image_id for template in templates})
     change = advance(connection, gallery.number)
@@ -143,6 +145,7 @@ def renew(
 
     At none the gallery changes over: every template is replaced, under the same FaceIds.
     """
+    hold(connection, gallery)
     numbers = _numbers(connection, gallery, list(vectors))
     for face_id, number in numbers.items():
         row = {"face": number, "collection": gallery.number, "model": model}
@@ -168,6 +171,7 @@ def renew(
 def forget(connection: Connection, gallery: Gallery, face_ids: Sequence[str]) -> list[str]:
     """Delete templates, and what was made of them or said of them; the FaceIds that were there, in the order
     given."""
+    hold(connection, gallery)
     rows = _numbers(connection, gallery, face_ids)
     if rows:
         change = advance(connection, gallery.number)
@@ -315,12 +319,27 @@ def state(connection: Connection, number: int) -> tuple[int, str] | None:
     return None if row is None else (row.change, row.model)
 
 
+def models(connection: Connection) -> dict[int, str]:
+    """The model of every gallery, by its number."""
+    rows = connection.execute(sa.select(collections.c.number, collections.c.model))
+    return {row.number: row.model for row in rows}
+
+
 def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tuple[list[str], Vector]:
     """(FaceIds, vectors) of rows, ascending, as of a change: without what is gone or was replaced since."""
     found: list[Any] = []
     for some in chunks(numbers):
         found += connection.execute(_VECTORS, {"numbers": some, "change": change}).all()
     return [row.face_id for row in found], matrix([row.vector for row in found])
+
+
+def templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
+    """(rows, vectors) of those rows that are there, ascending."""
+    found: list[Any] = []
+    query = sa.select(faces.c.number, faces.c.vector).order_by(faces.c.number)
+    for some in chunks(sorted(numbers)):
+        found += connection.execute(query.where(faces.c.number.in_(some))).all()
+    return [row.number for row in found], matrix([row.vector for row in found])
 
 
 def changed_since(

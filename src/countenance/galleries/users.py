@@ -28,10 +28,10 @@ LEAST = 1e-3
 
 def template(vectors: Vector) -> Vector:
     """The one vector (D,) that stands for the faces (N, D) of a person."""
-    return np.asarray(templates(vectors, [0])[0], np.float32)
+    return np.asarray(means(vectors, [0])[0], np.float32)
 
 
-def templates(vectors: Vector, starts: Sequence[int]) -> Vector:
+def means(vectors: Vector, starts: Sequence[int]) -> Vector:
     """The same for several people: (P, D). vectors: the faces, person by person. starts: the first of each.
 
     The mean, made a unit long again. Why the mean: docs/users.md, `python bench/users.py`.
@@ -149,7 +149,7 @@ def vectors(connection: Connection, numbers: Sequence[int], change: int) -> tupl
     for some in chunks(numbers):
         of_then = users.c.number.in_(some) & (users.c.change <= change)
         found.update((number, name) for number, name in connection.execute(query.where(of_then)))
-    rows, made = _templates(connection, list(found))
+    rows, made = templates(connection, list(found))
     return [found[row] for row in rows], made
 
 
@@ -163,7 +163,7 @@ def changed_since(
         user_removals.c.collection == number, user_removals.c.change > change
     )
     dropped = list(connection.execute(gone).scalars())
-    pieces = (_templates(connection, rows[start : start + PIECE]) for start in range(0, len(rows), PIECE))
+    pieces = (templates(connection, rows[start : start + PIECE]) for start in range(0, len(rows), PIECE))
     return (piece for piece in pieces if piece[0]), dropped
 
 
@@ -183,7 +183,7 @@ def count(connection: Connection, gallery: Gallery, by: int) -> None:
     connection.execute(update.values(users=collections.c.users + by))
 
 
-def _templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
+def templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int], Vector]:
     """(rows, vectors) of those users who have a face. The same faces, the same bytes: they go in order."""
     rows: list[int] = []
     made: list[Vector] = []
@@ -193,7 +193,7 @@ def _templates(connection: Connection, numbers: Sequence[int]) -> tuple[list[int
         if found:
             members, starts = np.unique([member for member, _ in found], return_index=True)
             rows += members.tolist()
-            made.append(templates(matrix([vector for _, vector in found]), starts.tolist()))
+            made.append(means(matrix([vector for _, vector in found]), starts.tolist()))
     return rows, np.concatenate(made) if made else matrix([])
 
 

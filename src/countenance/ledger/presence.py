@@ -1,7 +1,7 @@
 """Which processes are at work on a home: a call cut off by a crash can so be told from one still running.
 
-Each process holds a lock on a file of its own, and the operating system lets go of it however the
-process ends. Whoever can take the lock knows that its owner is gone.
+Each process holds a lock, on a file of its own or in the PostgreSQL database that it shares with other
+machines, which is let go of however the process ends. Whoever can take the lock knows that its owner is gone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,24 @@ import fcntl
 import os
 import uuid
 from pathlib import Path
+from typing import Protocol
+
+from countenance.database import Database
+
+
+class Attendance(Protocol):
+    """This process among those at work on a home."""
+
+    name: str
+
+    def alive(self, name: str) -> bool:
+        """Whether the process of that name is at work."""
+
+    def tidy(self) -> None:
+        """Remove what dead processes left."""
+
+    def leave(self) -> None:
+        """Say that this process is gone. A second time changes nothing."""
 
 
 class Presence:
@@ -62,3 +80,25 @@ class Presence:
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
+
+
+class Connected:
+    """This process among those that are connected to one PostgreSQL database, on whatever machine.
+
+    The lock is the connection's: after a restart of PostgreSQL it is back with the next write. Who takes this
+    process for gone meanwhile gives its open calls their `interrupted` entries, and they fail.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.name, self.alive = database.name, database.alive
+
+    def tidy(self) -> None:
+        """PostgreSQL does."""
+
+    def leave(self) -> None:
+        """The database's `close` does."""
+
+
+def attend(database: Database, folder: Path) -> Attendance:
+    """Say that this process is at work. folder: the home's `processes`, where the database has no locks."""
+    return Connected(database) if database.shared else Presence(folder)

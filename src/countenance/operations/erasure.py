@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from countenance import jobs
 from countenance.database import Traces, together
 from countenance.errors import InvalidParameter
-from countenance.galleries import store, users
+from countenance.galleries import rows, store, users
 from countenance.ledger import Told, erasure
 from countenance.ledger.entry import Value
 from countenance.ledger.erasure import Private
@@ -50,6 +50,7 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
     touched: list[Gallery] = []
 
     def write(connection: Connection) -> Done:
+        rows.hold_all(connection, account)
         person = _named(connection, call)
         if person.subjects == before.subjects:
             private = known + erasure.concerning(connection, person.subjects, account, since=size)

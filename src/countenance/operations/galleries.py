@@ -16,7 +16,7 @@ from countenance.errors import (
     ServiceQuotaExceeded,
     Throttling,
 )
-from countenance.galleries import store
+from countenance.galleries import rows, store
 from countenance.ledger import Told
 from countenance.operations import Call, Commit, Done, Operation, Request, Tools, always, pages, render
 from countenance.types import Action, Caller, Gallery
@@ -43,8 +43,10 @@ def present(call: Call) -> Gallery:
 
 
 def still(connection: Connection, call: Call) -> Gallery:
-    """The same collection inside the transaction: it may have been deleted since policy was asked."""
+    """The same collection inside the transaction, which nobody else changes till its end: it may have been
+    deleted since policy was asked."""
     gallery = present(call)
+    rows.hold(connection, gallery)
     now = store.find(connection, gallery.account, gallery.collection_id)
     if now is None or now.number != gallery.number:
         raise ResourceNotFound(f"The collection id: {gallery.collection_id} does not exist")

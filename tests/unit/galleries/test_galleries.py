@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy.engine import Connection
+from tests.postgres import ON_SQLITE
 
 from countenance.database import Database
 from countenance.galleries import Galleries, GalleryGone, store, verify
+from countenance.galleries.index import Index
 from countenance.schema import faces
 from countenance.types import Box, Embedding, Enrolled, Gallery, Probe, Template, Vector
 
@@ -21,8 +23,8 @@ RNG = np.random.default_rng(7)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/house.db")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
 
@@ -114,6 +116,7 @@ def test_forgetting_names_what_was_there(database: Database, gallery: Gallery) -
     assert forget(database, gallery, face.face_id) == []
 
 
+@ON_SQLITE
 def test_no_byte_of_a_deleted_template_is_left_on_disk(
     database: Database, gallery: Gallery, tmp_path: Path
 ) -> None:
@@ -129,6 +132,7 @@ def test_no_byte_of_a_deleted_template_is_left_on_disk(
     assert kept.embedding.vector.tobytes() in left
 
 
+@ON_SQLITE
 def test_no_byte_of_a_deleted_gallery_is_left_on_disk(
     database: Database, gallery: Gallery, tmp_path: Path
 ) -> None:
@@ -211,6 +215,7 @@ def test_what_is_deleted_leaves_memory(database: Database, gallery: Gallery) -> 
     [face, _] = enrol(database, gallery, mine, template(2))
     galleries.identify(gallery, Probe(mine.embedding), 1, 0.9)
     [index] = galleries._indexes.values()
+    assert isinstance(index, Index)
     code = index._codes[0].tobytes()
     assert code in index._codes.tobytes()
     forget(database, gallery, face.face_id)

@@ -125,7 +125,7 @@ def test_who_loses_the_last_face_to_erasure_goes_too(database: Database, gallery
 def test_faces_opposite_to_each_other_are_stood_for_by_the_first() -> None:
     one, other = vector(), vector()
     assert users.template(np.stack([one, -one])) == pytest.approx(one, abs=1e-6)
-    made = users.templates(np.stack([one, one, other, one, -one]), [0, 2, 3])
+    made = users.means(np.stack([one, one, other, one, -one]), [0, 2, 3])
     assert made == pytest.approx(np.stack([one, other, one]), abs=1e-6)
 
 

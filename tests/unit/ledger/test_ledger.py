@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
+from tests.postgres import ON_SQLITE
 
 from countenance.database import Database
 from countenance.errors import LedgerError
@@ -30,8 +30,8 @@ Work = Callable[[Connection], Written]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/home.db")
+def home(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     yield database
     database.close()
 
@@ -191,9 +191,9 @@ def test_a_commit_that_fails_leaves_the_ledger_ready(home: Database, ledger: Led
     assert whole(home, ledger) == 2
 
 
-def test_processes_that_share_a_home_append_to_one_log(tmp_path: Path) -> None:
+def test_processes_that_share_a_home_append_to_one_log(database_url: str) -> None:
     """Each has its own database handle and its own idea of the tree."""
-    homes = [Database(f"sqlite:///{tmp_path}/home.db") for _ in range(3)]
+    homes = [Database(database_url) for _ in range(3)]
     ledgers = [opened(home) for home in homes]
 
     def work(which: int) -> None:
@@ -207,9 +207,9 @@ def test_processes_that_share_a_home_append_to_one_log(tmp_path: Path) -> None:
         home.close()
 
 
-def test_a_new_process_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
+def test_a_new_process_goes_on_where_the_last_one_stopped(database_url: str) -> None:
     for n in range(12):
-        home = Database(f"sqlite:///{tmp_path}/home.db")
+        home = Database(database_url)
         ledger = opened(home)
         assert write(home, ledger)[0].seq == n
         assert whole(home, ledger) == n + 1
@@ -280,11 +280,11 @@ def rewritten(home: Database) -> None:
 
 
 @pytest.fixture
-def forger(tmp_path: Path, home: Database, ledger: Ledger) -> Iterator[Database]:
+def forger(home: Database, ledger: Ledger) -> Iterator[Database]:
     """Five sealed entries, and a way into the database that the ledger knows nothing of."""
     for n in range(5):
         write(home, ledger, n=n)
-    forger = Database(f"sqlite:///{tmp_path}/home.db")
+    forger = Database(home.url)
     yield forger
     forger.close()
 
@@ -361,6 +361,7 @@ def test_an_entry_slipped_in_for_one_that_was_undone_is_not_signed(
     refused(home, ledger, "the 6 entries")
 
 
+@ON_SQLITE
 def test_a_node_or_a_head_of_another_type_is_no_other_error(home: Database, forger: Database) -> None:
     forger.write(lambda c: c.exec_driver_sql("UPDATE nodes SET hash = 'text'"))
     refused(home, opened(home), "level 2 of the ledger's tree is gone")
@@ -380,16 +381,17 @@ def test_a_running_process_does_not_go_back_to_an_older_head(
 
 
 def put_back(home: Database, ledger: Ledger) -> None:
-    """A copy of the file from before the newest entry, a refusal's say, over the file with it."""
-    file = Path(str(home.url.database))
-    home.scrub()
-    before = file.read_bytes()
+    """What was there before the newest entry, a refusal's say, in the place of what is there with it."""
+    recorded = (entries, nodes, checkpoints)
+    with home.reading() as connection:
+        rows = {table: connection.execute(sa.select(table)).all() for table in recorded}
     write(home, ledger)
-    home.scrub()
-    home._readers.dispose()
-    home._let_go()
-    home._writer.dispose()
-    file.write_bytes(before)
+    intruder = sa.create_engine(home.url)
+    with intruder.begin() as connection:
+        for table, before in rows.items():
+            connection.execute(table.delete())
+            connection.execute(table.insert(), [row._asdict() for row in before])
+    intruder.dispose()
 
 
 def test_a_running_process_misses_even_the_newest_commit(home: Database, ledger: Ledger) -> None:
@@ -404,7 +406,7 @@ def test_a_running_process_does_not_follow_another_that_went_on_from_a_copy(
 ) -> None:
     write(home, ledger, 5)
     put_back(home, ledger)
-    beside = Database(str(home.url))
+    beside = Database(home.url)
     try:
         write(beside, opened(beside), 4, n=1)  # a new process cannot know
     finally:
@@ -443,7 +445,7 @@ def test_decisions_without_an_outcome_are_told_from_all_else(home: Database, led
         assert ledger.outcomes(connection, [-1, 3, 4, 10**9]) == {}
         assert ledger.outcomes(connection, range(-1, 6)) == {first.seq: None, second.seq: 3, third.seq: None}
         assert ledger.outcomes(connection, [third.seq]) == {third.seq: None}
-    home.write(lambda c: c.exec_driver_sql("UPDATE entries SET body = x'7b7d' WHERE seq = 0"))
+    home.write(lambda c: c.execute(entries.update().where(entries.c.seq == 0).values(body=b"{}")))
     with home.reading() as connection, pytest.raises(LedgerError, match="entry 0 was changed"):
         ledger.outcomes(connection, [0])
 

@@ -24,8 +24,8 @@ CASE = Record({"case": "2026-117", "reviewers": "Ada\nGrace"})
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path}/home.db")
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
     yield opened
     opened.close()
 
@@ -79,9 +79,9 @@ def test_another_homes_master_key_opens_nothing(database: Database, vault: Vault
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE vault SET body = x'00'",
+        "UPDATE vault SET body = '0'",
         "UPDATE vault SET body = 'text'",
-        "UPDATE vault_keys SET key = x'00'",
+        "UPDATE vault_keys SET key = '0'",
         "UPDATE vault SET decision = 16; UPDATE vault_keys SET decision = 16",
     ],
 )
