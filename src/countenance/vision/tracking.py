@@ -115,6 +115,7 @@ class Tracker:
         self._lost_ms = lost_ms
         self._tracks: list[list[Sighting]] = []
         self._followed: list[int] = []
+        self._sure: set[int] = set()  # tracks of what was surely a face once
         self._before = 0
 
     def add(
@@ -129,26 +130,40 @@ class Tracker:
             for number in self._followed
             if not cut and timestamp_ms - self._tracks[number][-1].timestamp_ms <= self._lost_ms
         ]
-        places = {number: self._expected(number, timestamp_ms) for number in self._followed}
-        given = _overlapping(sightings, places)
-        sure = set() if doubt else set(given)
-        given |= _only_near(sightings, places, given)
-        for place, number in tuple(given.items()):
-            seen_before = self._tracks[number][-1].timestamp_ms == self._before
-            if not (place in sure and seen_before) and not self._alike(place, number):
-                del given[place]
+        given = self._given(dict(enumerate(sightings)), timestamp_ms, doubt=doubt)
         for place, seen in enumerate(sightings):
             if place not in given:
                 given[place] = len(self._tracks)
                 self._tracks.append([])
                 self._followed.append(given[place])
             self._tracks[given[place]].append(seen)
+            if seen.face.confidence >= SURE:
+                self._sure.add(given[place])
         self._before = timestamp_ms
         return tuple(given[place] for place in range(len(sightings)))
 
     def tracks(self) -> tuple[Track, ...]:
         """All tracks so far, by number: in order of their first sighting."""
         return tuple(Track(number, tuple(seen)) for number, seen in enumerate(self._tracks))
+
+    def _given(self, sightings: dict[int, Sighting], timestamp_ms: int, *, doubt: bool) -> dict[int, int]:
+        """Track by face. What is surely a face and was comes first.
+
+        Else the hair of a bowed head, found beside the face for a while, would take the face's place.
+        """
+        places = {number: self._expected(number, timestamp_ms) for number in self._followed}
+        surely = {place: seen for place, seen in sightings.items() if seen.face.confidence >= SURE}
+        were = {number: boxes for number, boxes in places.items() if number in self._sure}
+        given: dict[int, int] = {}
+        for faces, tracks in ((surely, were), (sightings, places)):
+            for pairs, by_place in ((_overlapping, not doubt), (_only_near, False)):
+                left = {place: seen for place, seen in faces.items() if place not in given}
+                free = {number: boxes for number, boxes in tracks.items() if number not in given.values()}
+                for place, number in pairs(left, free).items():
+                    here = self._tracks[number][-1].timestamp_ms == self._before
+                    if (by_place and here) or self._alike(place, number):
+                        given[place] = number
+        return given
 
     def _expected(self, number: int, timestamp_ms: int) -> tuple[Box, Box]:
         """Where a track's face was last, and where it is now if it moves on as it did."""
@@ -166,11 +181,11 @@ class Tracker:
         return now, moved
 
 
-def _overlapping(sightings: Sequence[Sighting], places: Mapping[int, Sequence[Box]]) -> dict[int, int]:
+def _overlapping(sightings: Mapping[int, Sighting], places: Mapping[int, Sequence[Box]]) -> dict[int, int]:
     """Track by face, the largest overlaps first."""
     pairs = [
         (max(box.overlap(seen.face.box) for box in boxes), place, number)
-        for place, seen in enumerate(sightings)
+        for place, seen in sightings.items()
         for number, boxes in places.items()
     ]
     given: dict[int, int] = {}
@@ -180,17 +195,13 @@ def _overlapping(sightings: Sequence[Sighting], places: Mapping[int, Sequence[Bo
     return given
 
 
-def _only_near(
-    sightings: Sequence[Sighting], places: Mapping[int, Sequence[Box]], given: Mapping[int, int]
-) -> dict[int, int]:
-    """Track by face among those left over, where each is the only one that the other can be."""
+def _only_near(sightings: Mapping[int, Sighting], places: Mapping[int, Sequence[Box]]) -> dict[int, int]:
+    """Track by face, where each is the only one that the other can be."""
     near = [
         (place, number)
-        for place, seen in enumerate(sightings)
+        for place, seen in sightings.items()
         for number, boxes in places.items()
-        if place not in given
-        and number not in given.values()
-        and min(_distance(box, seen.face.box) for box in boxes) <= REACH
+        if min(_distance(box, seen.face.box) for box in boxes) <= REACH
         and 1 / GROWTH <= seen.face.box.width / boxes[0].width <= GROWTH
     ]
     faces, tracks = [place for place, _ in near], [number for _, number in near]
