@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
@@ -562,7 +563,12 @@ def test_who_is_erased_takes_along_what_jobs_about_him_said_in_private(house: Ho
         assert line["FaceMatches"] == []
 
 
-def test_two_workers_on_one_home_do_each_job_once(house: House) -> None:
+def test_two_workers_on_one_home_do_each_job_once(database_url: str, tmp_path: Path) -> None:
+    with contextlib.closing(House(tmp_path / "home", database=database_url)) as house:
+        _two_workers(house)
+
+
+def _two_workers(house: House) -> None:
     shown(house)
     ids = {started(house) for _ in range(6)}
     other = Service(house.settings, house.vision)
