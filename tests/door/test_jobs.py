@@ -22,6 +22,7 @@ from countenance.types import OrganisationKind
 from tests.clips import clip
 from tests.door.house import House
 from tests.fakes import BLUE, GREEN, RED, Colour, picture
+from tests.postgres import Server
 
 VIDEO = {"S3Object": {"Bucket": "clips", "Name": "a.mkv"}}
 
@@ -563,8 +564,15 @@ def test_who_is_erased_takes_along_what_jobs_about_him_said_in_private(house: Ho
         assert line["FaceMatches"] == []
 
 
-def test_two_workers_on_one_home_do_each_job_once(database_url: str, tmp_path: Path) -> None:
-    with contextlib.closing(House(tmp_path / "home", database=database_url)) as house:
+def test_two_workers_on_one_home_do_each_job_once(house: House) -> None:
+    _two_workers(house)
+
+
+def test_two_workers_on_one_postgresql_do_each_job_once(postgres: Server, tmp_path: Path) -> None:
+    with (
+        postgres.fresh() as url,
+        contextlib.closing(House(tmp_path / "home", database=url)) as house,
+    ):
         _two_workers(house)
 
 
