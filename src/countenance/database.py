@@ -117,26 +117,41 @@ class Statement:
     def __init__(self, clause: sa.sql.ClauseElement) -> None:
         self._clause = clause
         self._made: tuple[str, str, Mapping[str, Any], Sequence[str] | None] | None = None
+        self._gives_rows = not isinstance(clause, sa.UpdateBase) or bool(clause.returning_column_descriptions)
 
     def run(self, connection: Connection, **values: object) -> list[tuple[Any, ...]]:
         """The rows, as the driver gives them: nothing is converted."""
+        if not self._gives_rows and connection.dialect.name == postgresql.NAME:
+            text, bound, _ = self._bound(connection, values)
+            postgresql.send(connection, text, bound)
+            return []
         cursor = self._execute(connection, values)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if self._gives_rows else []
 
     def count(self, connection: Connection, **values: object) -> int:
         """How many rows it changed."""
         return int(self._execute(connection, values).rowcount)
 
-    def _execute(self, connection: Connection, values: Mapping[str, object]) -> Any:
+    def _bound(
+        self, connection: Connection, values: Mapping[str, object]
+    ) -> tuple[str, dict[str, object], Sequence[str] | None]:
         if self._made is None or self._made[0] != connection.dialect.name:
             compiled: Any = self._clause.compile(connection)
             order = compiled.positiontup if compiled.positional else None
             self._made = connection.dialect.name, str(compiled), compiled.params, order
         _, text, own, order = self._made
-        bound = {**own, **values}
+        return text, {**own, **values}, order
+
+    def _execute(self, connection: Connection, values: Mapping[str, object]) -> Any:
+        text, bound, order = self._bound(connection, values)
+        if connection.dialect.name == postgresql.NAME:
+            return postgresql.execute(connection, text, bound)
         cursor = connection.connection.cursor()
         cursor.execute(text, bound if order is None else [bound[name] for name in order])
         return cursor
+
+
+_SAVEPOINT, _RELEASE = "SAVEPOINT job", "RELEASE SAVEPOINT job"
 
 
 def driver(connection: Connection) -> Any:
@@ -281,7 +296,8 @@ class Database:
     def _gather(self, first: _Job, before: int, patience: float) -> list[_Job]:
         """What waits, up to BATCH; until `patience` also what is late of as many as there were before."""
         batch = [first]
-        while len(batch) < BATCH:
+        most = min(BATCH, postgresql.BATCH) if self.shared else BATCH
+        while len(batch) < most:
             try:
                 left = patience - time.perf_counter() if len(batch) < before else 0
                 job = self._waiting.get(timeout=left) if left > 0 else self._waiting.get_nowait()
@@ -329,6 +345,8 @@ class Database:
             if self._my_turn:
                 for journal in self._journals:
                     journal.seal(connection)
+            if self.shared:
+                postgresql.execute(connection)
             self._committing = True
         if self._my_turn:
             for journal in self._journals:
@@ -348,21 +366,23 @@ class Database:
         """After a failure the next transaction gets a connection of which nothing is known."""
         held, self._held = self._held, None
         if held is not None:
-            if self.shared and not held.invalidated and driver(held).closed:
-                held.invalidate()
+            if self.shared and not held.invalidated:
+                postgresql.take_back(held)
+                if driver(held).closed:
+                    held.invalidate()
             held.close()
 
     def _alone(self, connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
         """A job's result, or why there is none and nothing of it is left."""
         again = self.shared
         while True:
-            cursor, mine = connection.connection.cursor(), self._my_turn
-            cursor.execute("SAVEPOINT job")
+            mine = self._my_turn
+            postgresql.send(connection, _SAVEPOINT) if self.shared else self._say(connection, _SAVEPOINT)
             for journal in self._journals:
                 journal.mark()
             try:
                 result = job.work(connection)
-                cursor.execute("RELEASE SAVEPOINT job")
+                self._say(connection, _RELEASE)
             except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
                 self._undo(connection, fault, mine=mine)
                 if not (again and postgresql.stood_in_the_way(fault)):
@@ -371,14 +391,20 @@ class Database:
             else:
                 return result, None
 
+    def _say(self, connection: Connection, text: str) -> None:
+        if self.shared:
+            postgresql.execute(connection, text)
+        else:
+            connection.connection.cursor().execute(text)
+
     def _undo(self, connection: Connection, fault: Exception, *, mine: bool) -> None:
         """Undo the job that just failed, and it alone. mine: whether it was our turn before it began."""
         sqlite.still_open(connection, fault)
         if postgresql.passes(fault):
             raise fault  # the transaction is no more, or holds what another waits for
-        cursor = driver(connection).cursor()
-        cursor.execute("ROLLBACK TO SAVEPOINT job")
-        cursor.execute("RELEASE SAVEPOINT job")
+        if not (self.shared and _SAVEPOINT in postgresql.take_back(connection)):  # else nothing was done yet
+            self._say(connection, "ROLLBACK TO SAVEPOINT job")
+            self._say(connection, _RELEASE)
         if not mine:
             self._my_turn = False  # its lock went with the savepoint
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,12 +27,18 @@ HELD_IDLE = 60
 """Seconds after which PostgreSQL ends a write transaction in which nothing happens: the process that holds
 the others up was stopped, or its machine is gone."""
 
+BATCH = 60
+"""Writes of one commit at most: over 64 savepoints everybody's snapshots get slower
+(PGPROC_MAX_CACHED_SUBXIDS)."""
+
 TRIES = 4
 """Times that a batch is begun again which PostgreSQL gave up for reasons that pass: a deadlock, a restart."""
 
 _TURN = 0x436F756E74
 _AT_WORK = 0x436F
 """What our advisory locks are called: numbers of our own choosing, in the home's database alone."""
+
+_WAITING = "countenance: waiting"
 
 _REACHED = {
     "application_name": "countenance",
@@ -100,14 +107,58 @@ def engine(url: sa.URL, *, size: int, writes: bool, at_work: str | None = None) 
         raise HomeError("PostgreSQL needs a driver: pip install 'countenance[postgres]'") from fault
 
     @sa.event.listens_for(made, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
+    def _prepare(connection: Any, record: Any) -> None:
         connection.read_only = not writes
         if writes:
+            record.info[_WAITING] = []
             with connection.cursor() as cursor:
                 _make_writer(cursor, at_work)
             connection.commit()
 
+    if writes:
+
+        @sa.event.listens_for(made, "before_cursor_execute")
+        def _in_order(connection: Connection, *_: object) -> None:
+            execute(connection)
+
     return made
+
+
+def send(connection: Connection, text: str, values: Mapping[str, object] | None = None) -> None:
+    """Have a statement of which nobody awaits anything go with the next one that somebody waits for.
+
+    PostgreSQL answers each from another process, and the way there and back is most of its time.
+    """
+    if _WAITING in connection.info:
+        connection.info[_WAITING].append((text, values))
+    else:  # no connection of `engine`: nobody would see to it later
+        execute(connection, text, values)
+
+
+def execute(connection: Connection, *last: Any) -> Any:
+    """Execute what waits, then this statement with its values, if there is one; its cursor."""
+    raw: Any = connection.connection.driver_connection
+    waiting = [*_taken(connection), *([last] if last else ())]
+    if len(waiting) == 1:
+        return raw.execute(*waiting[0])
+    cursor = None
+    if waiting:
+        with raw.pipeline():
+            for each in waiting:
+                cursor = raw.execute(*each)
+    return cursor
+
+
+def take_back(connection: Connection) -> list[str]:
+    """What waits and is not to be executed."""
+    return [text for text, _ in _taken(connection)]
+
+
+def _taken(connection: Connection) -> list[tuple[str, Mapping[str, object] | None]]:
+    waiting: list[tuple[str, Mapping[str, object] | None]] = connection.info.get(_WAITING, [])
+    taken = waiting[:]
+    waiting.clear()
+    return taken
 
 
 def _make_writer(cursor: Any, at_work: str | None) -> None:
@@ -131,8 +182,7 @@ def _make_writer(cursor: Any, at_work: str | None) -> None:
 def take_turn(connection: Connection) -> None:
     """Wait until no other process appends. The turn ends with the transaction, or with the savepoint in which
     it was taken."""
-    raw: Any = connection.connection.driver_connection
-    raw.execute(f"SELECT pg_advisory_xact_lock({_TURN})")
+    execute(connection, f"SELECT pg_advisory_xact_lock({_TURN})")
 
 
 def at_work(connection: Connection, name: str | None = None) -> bool:

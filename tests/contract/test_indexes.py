@@ -27,11 +27,6 @@ D = 32
 
 
 @pytest.fixture
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('home') / 'house.db'}"
-
-
-@pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database

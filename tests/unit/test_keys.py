@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from countenance.database import Database
 from countenance.errors import HomeError
-from countenance.keys import Key, Keys, Organisation
+from countenance.keys import DAY, Count, Key, Keys, Organisation
 from countenance.schema import keys as rows
 from countenance.types import OrganisationKind
 from tests.postgres import ON_SQLITE
@@ -215,3 +215,27 @@ def test_pseudonyms_and_tokens_are_this_homes(keys: Keys) -> None:
 def test_a_damaged_master_key_is_named() -> None:
     with pytest.raises(HomeError, match=r"master\.key"):
         Keys(b"short")
+
+
+def test_calls_are_counted_by_day_against_the_quota(
+    database: Database, keys: Keys, archive: Organisation
+) -> None:
+    key, _ = database.write(lambda c: keys.issue(c, archive, "archive-research", quota=2))
+
+    def counted(now: float) -> Count:
+        return database.write(lambda c: keys.count(c, key.access_key_id, now))
+
+    found = [counted(5 * DAY + 1), counted(6 * DAY - 1), counted(6 * DAY - 1)]
+    assert found == [(1, 1, 2), (2, 2, 2), (3, 3, 2)]
+    assert [count.spent for count in found] == [None, None, 2]
+    assert counted(6 * DAY) == (4, 1, 2)
+    limited = database.write(lambda c: keys.limit(c, key.access_key_id, None))
+    assert limited is not None
+    assert (limited.quota, limited.calls, limited.used_on(6 * DAY), limited.used_on(7 * DAY)) == (
+        None,
+        4,
+        1,
+        0,
+    )
+    assert counted(6 * DAY).quota is None
+    assert database.write(lambda c: keys.limit(c, "CNTNOBODY", 5)) is None

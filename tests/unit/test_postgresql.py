@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import Connection
 
 from countenance import postgresql
-from countenance.database import Database
+from countenance.database import Database, Statement
 from countenance.errors import HomeError, StorageError
 from countenance.galleries import rows, store
 from countenance.ledger import Ledger, Written
-from countenance.schema import collections, faces, organisations
+from countenance.schema import checkpoints, collections, faces, organisations
 from countenance.types import Box, Embedding, Gallery, Template
 from tests.postgres import Server
 
@@ -290,6 +290,52 @@ def test_an_error_quotes_no_row(database: Database) -> None:
     assert "111122223333" not in str(fault.value)
 
 
+def test_what_waits_to_be_sent_is_sent_in_order_and_an_error_is_its_jobs_own(
+    both: tuple[tuple[Database, Ledger], tuple[Database, Ledger]],
+) -> None:
+    """An insert whose fault shows only later, when something else is awaited."""
+    (database, _), _ = both
+    insert = Statement(checkpoints.insert())
+
+    def work(connection: Connection, *sizes: int) -> int:
+        for size in sizes:
+            insert.run(connection, size=size, note="n")
+        connection.execute(sa.delete(checkpoints).where(checkpoints.c.size < 0))
+        return int(connection.execute(sa.select(sa.func.count()).select_from(checkpoints)).scalar_one())
+
+    class Quiet(Exception):
+        pass
+
+    def quiet(connection: Connection) -> None:
+        insert.run(connection, size=9, note="never sent")
+        raise Quiet
+
+    busy, gate = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        busy.set()
+        gate.wait(10)
+
+    database._journals.clear()
+    with ThreadPoolExecutor(6) as pool:
+        pool.submit(database.write, hold)
+        assert busy.wait(10)
+        jobs = []
+        for number, each in enumerate(
+            (lambda c: work(c, 1, 2), lambda c: work(c, 3, 1), quiet, lambda c: work(c, 3, 4)), 1
+        ):
+            jobs.append(pool.submit(database.write, each))
+            while database._waiting.qsize() < number:
+                time.sleep(0.001)
+        gate.set()
+        faults = [job.exception() for job in jobs]
+    assert [type(fault) for fault in faults] == [type(None), StorageError, Quiet, type(None)]
+    assert (jobs[0].result(), jobs[3].result()) == (2, 4)
+    with database.reading() as connection:
+        sizes = connection.execute(sa.select(checkpoints.c.size).order_by(checkpoints.c.size)).scalars()
+        assert list(sizes) == [1, 2, 3, 4]
+
+
 # Connections that are lost
 
 
@@ -331,24 +377,13 @@ def test_where_nobody_knows_whether_it_was_committed_it_is_not_done_twice(
         entry(connection, ledger)
         done.append(1)
 
-    class Cut:
-        """A journal that cuts the connection off once all is written."""
+    def lose(_connection: Connection) -> None:
+        cut(postgres, database, IDLE)
 
-        def begin(self, connection: Connection) -> None: ...
-
-        def mark(self) -> None: ...
-
-        def undo(self, connection: Connection) -> None: ...
-
-        def seal(self, connection: Connection) -> None:
-            cut(postgres, database, IDLE)
-
-        def settled(self) -> None: ...
-
-    database.keep(Cut())
+    sa.event.listen(database._writer, "commit", lose)
     with pytest.raises(StorageError):
         database.write(work)
-    database._journals.pop()
+    sa.event.remove(database._writer, "commit", lose)
     assert done == [1]
     assert database.write(lambda c: entry(c, ledger)).seq == 0
     assert ledger.verify(database.reading).size == 1
