@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import queue
 import threading
 from collections.abc import Generator, Iterator
@@ -37,6 +38,9 @@ FORMATS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,m4v,h264,hevc,ivf,dv,nut"
 )
 """FFmpeg's names of the containers that are opened."""
+
+DECODERS: Final = 4
+"""Threads that decode one clip, at most. Each may hold a frame: of 8K, 50 MB."""
 
 SPARING: Final = 4
 """Times the rate from which frames are left undecoded: where every second one is, the next is near enough."""
@@ -90,7 +94,7 @@ class Clip:
     def __init__(self, container: InputContainer, limits: Limits) -> None:
         self._container = container
         self._limits = limits
-        self._stream = _stream(container)
+        self._stream = _stream(container, limits)
         self._turns = 0
         self.damaged = 0
         """Packets and frames that were left out because they were damaged, so far."""
@@ -186,10 +190,6 @@ class Clip:
     def _read_facts(self) -> ClipFacts:
         _, first = self._first
         width, height = first.width, first.height
-        if max(width, height) > self._limits.largest:
-            raise VideoError(
-                f"frames of {width} x {height} pixels; the most is {self._limits.largest} a side"
-            )
         milliseconds = (self._container.duration or 0) * 1000 // av.time_base
         if milliseconds > self._limits.longest * 3_600_000:
             raise VideoError(f"the clip lasts longer than {self._limits.longest:g} hours")
@@ -235,11 +235,16 @@ def _file(source: Path | bytes) -> BinaryIO:
         raise VideoError(f"{source} cannot be read: {fault.strerror}") from fault
 
 
-def _stream(container: InputContainer) -> VideoStream:
+def _stream(container: InputContainer, limits: Limits) -> VideoStream:
     if not container.streams.video:
         raise VideoError("the file holds no video")
     stream = container.streams.video[0]
-    stream.codec_context.thread_type = "AUTO"
+    context = stream.codec_context
+    if max(context.width, context.height) > limits.largest:
+        size = f"{context.width} x {context.height}"
+        raise VideoError(f"frames of {size} pixels; the most is {limits.largest} a side")
+    context.options = {"max_pixels": str(limits.largest**2)}  # frames may grow later in the clip
+    context.thread_type, context.thread_count = "AUTO", min(DECODERS, os.cpu_count() or 1)
     return stream
 
 
