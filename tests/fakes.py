@@ -92,7 +92,7 @@ class FakeSenses:
     card = CARD
     offered = frozenset({Attribute.SMILE})
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
+    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
         colours = np.unique(image.pixels.reshape(-1, 3), axis=0)
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])

@@ -12,6 +12,8 @@
     │   ├── Conflict                            ConflictException                400
     │   ├── IdempotentParameterMismatch         IdempotentParameterMismatchException 400
     │   ├── ServiceQuotaExceeded                ServiceQuotaExceededException    400
+    │   ├── LimitExceeded                   LimitExceededException           400
+    │   ├── VideoTooLarge                   VideoTooLargeException           400
     │   ├── InvalidPaginationToken              InvalidPaginationTokenException  400
     │   ├── ProvisionedThroughputExceeded       ProvisionedThroughputExceededException 400
     │   ├── Throttling                          ThrottlingException              400
@@ -31,6 +33,7 @@
         ├── PolicyError                         a pack that does not parse or validate
         ├── LedgerError                         a record that does not verify
         ├── PhotoError                          a photo at the shell that cannot be read
+        ├── VideoError                          a clip that cannot be read: at the shell, or why a job failed
         └── DataError                           a labelled set that is absent or not as expected
 
 A service error's body says `Message`, a front end's says `message`: real traces differ in just that way.
@@ -104,6 +107,14 @@ class IdempotentParameterMismatch(AwsError):
 
 class ServiceQuotaExceeded(AwsError):
     code, status = "ServiceQuotaExceededException", 400
+
+
+class LimitExceeded(AwsError):
+    code, status = "LimitExceededException", 400
+
+
+class VideoTooLarge(AwsError):
+    code, status = "VideoTooLargeException", 400
 
 
 class InvalidPaginationToken(AwsError):
@@ -214,6 +225,10 @@ class LedgerError(OperatorError):
 
 
 class PhotoError(OperatorError):
+    pass
+
+
+class VideoError(OperatorError):
     pass
 
 

@@ -8,11 +8,15 @@
 5 run       the operation computes, outside any transaction, and returns what to commit
 6 commit    one short transaction: its writes and the outcome's entry
 7 answer    encode by the service model, with a receipt that names both entries
+
+A call that puts its work off (Start...) ends with a job in the queue. `Gate.work` takes a job through the
+same steps once more, as the call that started it: 2 by the rules and the holder of the key of that day, 3 to
+6 as above, with the job's end in the transaction of its outcome. A call that reads what it found (Get...) is
+decided by what was asked for at its start (docs/decisions/0018-jobs.md).
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime as dt
 import logging
@@ -20,12 +24,12 @@ import math
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from countenance import refusal
+from countenance import jobs, refusal
+from countenance.answer import Answer, failure
 from countenance.aws import model
 from countenance.database import Database, Statement
 from countenance.declared import NOTHING, Change, Declared, changes, stated, widens
@@ -39,6 +43,7 @@ from countenance.errors import (
     StorageError,
 )
 from countenance.galleries import store
+from countenance.jobs import Halted, Job, Lease, State
 from countenance.ledger import (
     SILENCE,
     Entry,
@@ -46,13 +51,14 @@ from countenance.ledger import (
     Model,
     Record,
     Result,
+    Stage,
     Told,
     Written,
     decision_entry,
     outcome_entry,
     private,
 )
-from countenance.operations import Call, Commit, Done, Operation, Request, Tools
+from countenance.operations import Call, Commit, Done, Operation, Request, Tools, started
 from countenance.operations.catalogue import catalogue
 from countenance.operations.galleries import population
 from countenance.policy import Asked, Collection, Org, Policy, defaults, question
@@ -60,36 +66,6 @@ from countenance.schema import calls
 from countenance.types import EMPTY, Caller, Decision, Receipt
 
 LOG = logging.getLogger(__name__)
-RECEIPT = "x-countenance-receipt"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call came to.
-
-    body: what goes on the wire. value: the same as Python values, None where `error` says why not.
-    receipt: None only where the call was not understood, so that there was nothing to decide.
-    """
-
-    status: int
-    body: bytes
-    request_id: str
-    value: Mapping[str, Any] | None = None
-    error: AwsError | None = None
-    receipt: Receipt | None = None
-    notes: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """`x-countenance-*` headers: what AWS's shapes have no room for."""
-        return {**self.notes, **({RECEIPT: receipt_header(self.receipt)} if self.receipt else {})}
-
-    def result(self) -> Mapping[str, Any]:
-        """The answer's members. Raises the call's AwsError."""
-        if self.error is not None:
-            raise self.error
-        assert self.value is not None
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +102,7 @@ class Gate:
     """The door to the tools. Policy and ledger are not optional; there is no flag around either.
 
     process: the name under which this process is known to be at work on the home. region: the one that
-    ARNs name.
+    ARNs name. longest: how long a job may take.
     """
 
     database: Database
@@ -136,6 +112,7 @@ class Gate:
     clock: Callable[[], dt.datetime]
     process: str
     region: str
+    longest: dt.timedelta = dt.timedelta(hours=12)
     operations: Mapping[str, Operation] = field(default_factory=lambda: catalogue(model.operations()))
 
     def call(self, target: str | None, body: bytes, caller: Caller, declared: Declared = NOTHING) -> Answer:
@@ -151,20 +128,91 @@ class Gate:
             decision = self._decide(call, matter)
             recorded = self._record(call, matter, decision, request_id)
         except AwsError as error:
-            return _failure(error, request_id, None)
+            return failure(error, request_id, None)
         except CountenanceError:
             LOG.exception("call %s was not recorded, so it was not run", request_id)
-            return _failure(InternalServer(detail="nothing was done or recorded"), request_id, None)
+            return failure(InternalServer(detail="nothing was done or recorded"), request_id, None)
         if recorded.receipt is not None:
             return _refused(call, decision, recorded.spent, request_id, recorded.receipt)
         try:
             ended = self._run(call, recorded.decision)
         except AwsError as error:
-            return _failure(error, request_id, self._failed(recorded.decision, error))
+            return failure(error, request_id, self._failed(call, recorded.decision, error))
         if ended.error is not None:
-            return _failure(ended.error, request_id, ended.receipt)
+            return failure(ended.error, request_id, ended.receipt)
         done = ended.done
         return Answer(200, ended.body, request_id, done.answer, None, ended.receipt, done.notes)
+
+    def work(self, stopping: Callable[[], bool]) -> Job | None:
+        """Take the job that has waited longest through the door; which it was, None where none waits.
+
+        What becomes of it is in its row. stopping: whether to leave it to another worker. Raises StorageError
+        or LedgerError where not even that could be written: then its lease runs out, and it is run again.
+        """
+        lease = self._lease(stopping)
+        if lease is None:
+            return None
+        LOG.info("job %s begins: %s, attempt %s", lease.job.job_id, lease.job.operation, lease.job.attempts)
+        try:
+            self._resume(lease)
+        except Halted as halt:
+            LOG.info("job %s: %s", lease.job.job_id, type(halt).__name__)
+        return lease.job
+
+    def _resume(self, lease: Lease) -> None:
+        """Steps 2 to 6 for a job. Raises Halted where somebody else has said already how it ends."""
+        try:
+            call = self._resumed(lease)
+            matter = self._matter(call)
+            decision = self._decide(call, matter)
+            recorded = self._record(call, matter, decision, str(uuid.uuid4()))
+        except AwsError as error:
+            message = error.message
+            self.database.write(lambda connection: lease.ended(connection, State.FAILED, message))
+            return
+        if not decision.allowed:
+            return
+        try:
+            self._run(call, recorded.decision)
+        except AwsError as error:
+            self._failed(call, recorded.decision, error)
+        except Halted as halt:
+            self._halted(lease, recorded.decision, halt)
+
+    def _lease(self, stopping: Callable[[], bool]) -> Lease | None:
+        now = self.clock()
+        with self.database.reading() as connection:
+            if not jobs.anyone_waiting(connection, now):
+                return None
+        job = self.database.write(lambda connection: jobs.take(connection, self.process, now))
+        return None if job is None else Lease(self.database, job, self.clock, stopping, self.longest)
+
+    def _resumed(self, lease: Lease) -> Call:
+        """The call that put the job off, by the holder of its key as he is registered today, of a collection
+        as it is today. Raises AccessDenied where the key is no longer in force."""
+        job = lease.job
+        asked = started.read(job, self.tools.keys, self.policy.vocabulary)
+        with self.database.reading() as connection:
+            held = self.tools.keys.find(connection, job.key)
+        if held is None:
+            raise AccessDenied(detail=f"the key {job.key}, which started the job, is no longer in force")
+        call = self._call(job.operation, asked.request, held[0], asked.declared)
+        return dataclasses.replace(call, job=job, lease=lease)
+
+    def _halted(self, lease: Lease, decision: Written, halt: Halted) -> None:
+        """Record that a job's work was broken off; where another worker took it over, that one did so."""
+
+        def write(connection: Connection) -> None:
+            if halt.state is not None:
+                lease.ended(connection, halt.state, halt.message)
+            if self.ledger.outcome(connection, decision.seq) is None:
+                result = Result.INTERRUPTED if halt.error is None else Result.FAILED
+                self._conclude(connection, decision.seq, result, halt.error)
+
+        try:
+            self.database.write(write)
+        except Halted as sooner:
+            self._halted(lease, decision, sooner)
 
     def interrupt(self, alive: Callable[[str], bool]) -> int:
         """Give every decision whose process is gone its `interrupted` entry; how many there were.
@@ -192,15 +240,30 @@ class Gate:
         return self.database.write(write)
 
     def _found(self, name: str, asked: Request, caller: Caller, declared: Declared) -> Call:
-        """The call, defaults filled in, with the caller's collection it names, if there is one."""
+        """The call, defaults filled in, with the caller's collection it names, if there is one.
+
+        A call that reads a job's results is about what was asked for when the job was started.
+        """
         operation = self.operations[name]
         request = {**operation.defaults, **asked}
-        collection = operation.collection(request, caller)
+        job = None
+        if operation.reads:
+            with self.database.reading() as connection:
+                job = jobs.find(connection, caller.account, asked["JobId"], operation.reads)
+        if job is not None:
+            before = started.read(job, self.tools.keys, self.policy.vocabulary)
+            request, declared = {**before.request, **asked}, before.again(declared)
+        call = self._call(name, request, caller, declared)
+        settled = operation.settled(asked, call.gallery, declared)
+        return dataclasses.replace(call, request={**call.request, **settled}, job=job)
+
+    def _call(self, name: str, request: Request, caller: Caller, declared: Declared) -> Call:
+        """The call, with the caller's collection it names, if there is one."""
+        collection = self.operations[name].collection(request, caller)
         gallery = None
         if collection is not None:
             with self.database.reading() as connection:
                 gallery = store.find(connection, caller.account, collection)
-        request |= operation.settled(asked, gallery, declared)
         return Call(name, request, caller, self.region, self.clock(), gallery, declared)
 
     def _matter(self, call: Call) -> Matter:
@@ -261,14 +324,18 @@ class Gate:
             defaults=defaults(call.declared, matter.collection, self.policy.reads),
             changed=matter.changed,
             refusal="" if decision.allowed else refusal.note(decision),
+            stage=_stage(call, operation),
+            started=call.job.started if call.job else None,
         )
-        return self.database.write(lambda connection: self._admit(connection, call, entry, record))
+        why = "" if decision.allowed else refusal.denied(call, decision).message
+        return self.database.write(lambda connection: self._admit(connection, call, entry, record, why))
 
-    def _admit(self, connection: Connection, call: Call, entry: Entry, record: Record) -> Recorded:
-        """Write a decision, counted among its key's calls; a refusal with its outcome. What policy permits, a
-        spent quota refuses: every process counts in this row, within the transaction."""
+    def _admit(self, connection: Connection, call: Call, entry: Entry, record: Record, why: str) -> Recorded:
+        """Write a decision, counted among its key's calls; a refusal, and why, with its outcome. What policy
+        permits, a spent quota refuses, where it was not put off: every process counts in this row, within the
+        transaction."""
         count = self.tools.keys.count(connection, call.caller.key, call.now.timestamp())
-        spent = count.spent if entry["allowed"] else None
+        spent = count.spent if entry["allowed"] and call.lease is None else None
         if spent is not None:
             note = refusal.spent_note(spent, str(entry["pack"]))
             entry = {**entry, "allowed": False, "rules": [refusal.QUOTA], "refusal": note}
@@ -276,11 +343,22 @@ class Gate:
         if record.said:
             self.tools.vault.put(connection, written.seq, record, call.now)
         _OPEN.run(connection, decision=written.seq, process=self.process, outcome=None)
+        if call.lease is not None:
+            self._take_over(connection, call.lease, written)
         if entry["allowed"]:
             return Recorded(written, None)
         error = AccessDenied.code if spent is None else ProvisionedThroughputExceeded.code
         outcome = self._conclude(connection, written.seq, Result.REFUSED, error)
+        if call.lease is not None:
+            call.lease.ended(connection, State.FAILED, why)
         return Recorded(written, _receipt(written, outcome), spent)
+
+    def _take_over(self, connection: Connection, lease: Lease, decision: Written) -> None:
+        """A job's attempt begins: an earlier one, whose worker is gone, is over."""
+        before = lease.job.decision
+        lease.began(connection, decision.seq)
+        if before is not None and self.ledger.outcome(connection, before) is None:
+            self._conclude(connection, before, Result.INTERRUPTED)
 
     def _model(self, call: Call) -> Model:
         vision = self.tools.vision
@@ -290,10 +368,12 @@ class Gate:
     def _run(self, call: Call, decision: Written) -> Ended:
         """The operation, then its writes and the outcome's entry in one transaction.
 
-        Raises the operation's AwsError, or InternalServer where models or disk failed it.
+        Raises the operation's AwsError, or InternalServer where models or disk failed it; Halted of a job.
         """
+        operation = self.operations[call.operation]
+        call = dataclasses.replace(call, decision=decision.seq)
         try:
-            work = self.operations[call.operation].run(call, self.tools)
+            work = operation.run(call, self.tools) if call.lease is None else operation.job(call, self.tools)
             ready = model.encode(call.operation, work.answer) if isinstance(work, Done) else None
 
             def write(connection: Connection) -> Ended:
@@ -304,7 +384,7 @@ class Gate:
 
             ended = self.database.write(write, late=isinstance(work, Commit))
             return self._follow(work, ended) if isinstance(work, Commit) else ended
-        except AwsError:
+        except (AwsError, Halted):
             raise
         except IndexFault as fault:
             raise InternalServer(detail=str(fault)) from fault
@@ -333,16 +413,21 @@ class Gate:
         )
         return dataclasses.replace(ended, error=error)
 
-    def _failed(self, decision: Written, error: AwsError) -> Receipt | None:
-        """Record that an allowed call failed. Where even that fails, the decision stays open: the next
-        start calls it interrupted."""
+    def _failed(self, call: Call, decision: Written, error: AwsError) -> Receipt | None:
+        """Record that an allowed call failed, and its job with it. Where even that fails, the decision stays
+        open: the next start calls it interrupted."""
+
+        def write(connection: Connection) -> Written:
+            if call.lease is not None:
+                call.lease.ended(connection, State.FAILED, error.message)
+            return self._conclude(connection, decision.seq, Result.FAILED, error.code)
+
         try:
-            return _receipt(
-                decision,
-                self.database.write(
-                    lambda connection: self._conclude(connection, decision.seq, Result.FAILED, error.code)
-                ),
-            )
+            return _receipt(decision, self.database.write(write))
+        except Halted as sooner:
+            assert call.lease is not None
+            self._halted(call.lease, decision, sooner)
+            return None
         except CountenanceError:
             LOG.exception("the outcome of decision %s was not recorded", decision.seq)
             return None
@@ -375,31 +460,23 @@ _CLOSE = Statement(
 )
 
 
+def _stage(call: Call, operation: Operation) -> Stage | None:
+    """What of a job a decision lets in; None where there is none."""
+    if call.lease is not None:
+        return Stage.RUN
+    if operation.reads:
+        return Stage.READ
+    return Stage.START if operation.puts_off else None
+
+
 def _refused(call: Call, decision: Decision, spent: int | None, request_id: str, receipt: Receipt) -> Answer:
     """By policy, or by the quota that is spent."""
     if spent is None:
         notes = {refusal.HEADER: refusal.note(decision)}
-        return _failure(refusal.denied(call, decision), request_id, receipt, notes)
+        return failure(refusal.denied(call, decision), request_id, receipt, notes)
     notes = {refusal.HEADER: refusal.spent_note(spent, decision.pack)}
-    return _failure(refusal.spent(spent), request_id, receipt, notes)
+    return failure(refusal.spent(spent), request_id, receipt, notes)
 
 
 def _receipt(decision: Written, outcome: Written) -> Receipt:
     return Receipt(decision.seq, decision.leaf, outcome.seq, outcome.leaf)
-
-
-def receipt_header(receipt: Receipt) -> str:
-    """Both entries of a call, as an RFC 8941 dictionary: sequence numbers with their leaf hashes."""
-    decision, outcome = (
-        base64.b64encode(leaf).decode() for leaf in (receipt.decision_leaf, receipt.outcome_leaf)
-    )
-    return f"decision={receipt.decision};leaf=:{decision}:, outcome={receipt.outcome};leaf=:{outcome}:"
-
-
-def _failure(
-    error: AwsError, request_id: str, receipt: Receipt | None, notes: Mapping[str, str] = EMPTY
-) -> Answer:
-    """An answer that keeps the error and lets go of its traceback, whose frames hold the photo."""
-    error.__context__ = error.__cause__ = error.__traceback__ = None
-    status, body = model.encode_error(error, request_id)
-    return Answer(status, body, request_id, error=error, receipt=receipt, notes=notes)

@@ -260,6 +260,49 @@ condemned = sa.Table(  # private records whose subject was erased, and which a r
     sa.Column("rule", sa.Text, nullable=False),
 )
 
+jobs = sa.Table(  # calls that were put off, and what became of them
+    "jobs",
+    metadata,
+    sa.Column("number", _row, primary_key=True, autoincrement=True),
+    sa.Column("job_id", sa.Text, nullable=False, unique=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),  # the access key id of who started it
+    sa.Column("operation", sa.Text, nullable=False),
+    sa.Column("asked", sa.LargeBinary, nullable=False),  # request and declaration, sealed
+    sa.Column("token", sa.Text),
+    sa.Column("question", sa.LargeBinary, nullable=False),  # a MAC of the request
+    sa.Column("started", sa.BigInteger, nullable=False),  # the decision that let it in
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False, server_default=""),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("begun", sa.Float),
+    sa.Column("ended", sa.Float),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("worker", sa.Text),  # the process that is at it
+    sa.Column("until", sa.Float),  # when its lease runs out
+    sa.Column("decision", sa.BigInteger),  # of the last attempt
+    sa.Column("done", sa.Float, nullable=False, server_default="0"),
+    sa.Column("facts", sa.Text, nullable=False, server_default=""),
+    sa.Column("topic", sa.Text, nullable=False, server_default=""),
+    sa.Column("noticed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("notice_at", sa.Float),
+    sa.Column("notice_error", sa.Text, nullable=False, server_default=""),
+    sa.Index("jobs_by_account", "account", "number"),
+    sa.Index("jobs_by_state", "state"),
+    sa.Index("jobs_by_notice", "notice_at"),
+    sqlite_autoincrement=True,
+)
+
+findings = sa.Table(  # what a job found, a line each
+    "findings",
+    metadata,
+    sa.Column("job", _row, sa.ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True),
+    sa.Column("place", sa.BigInteger, primary_key=True),
+    sa.Column("person", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
 VERSION = 6
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: ("ALTER TABLE keys ADD COLUMN calls BIGINT NOT NULL DEFAULT 0",),
@@ -338,6 +381,20 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         " PRIMARY KEY (account, operation, token))",
         "CREATE INDEX ix_tokens_collection ON tokens (collection)",
         "CREATE INDEX ix_tokens_made ON tokens (made)",
+        "CREATE TABLE jobs ("
+        " number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL UNIQUE,"
+        " account TEXT NOT NULL, key TEXT NOT NULL, operation TEXT NOT NULL, asked BLOB NOT NULL, token TEXT,"
+        " question BLOB NOT NULL, started BIGINT NOT NULL, state TEXT NOT NULL,"
+        " message TEXT NOT NULL DEFAULT '', created FLOAT NOT NULL, begun FLOAT, ended FLOAT,"
+        " attempts INTEGER NOT NULL DEFAULT 0, worker TEXT, until FLOAT, decision BIGINT,"
+        " done FLOAT NOT NULL DEFAULT 0, facts TEXT NOT NULL DEFAULT '', topic TEXT NOT NULL DEFAULT '',"
+        " noticed INTEGER NOT NULL DEFAULT 0, notice_at FLOAT, notice_error TEXT NOT NULL DEFAULT '')",
+        "CREATE INDEX jobs_by_account ON jobs (account, number)",
+        "CREATE INDEX jobs_by_state ON jobs (state)",
+        "CREATE INDEX jobs_by_notice ON jobs (notice_at)",
+        "CREATE TABLE findings ("
+        " job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE, place BIGINT NOT NULL,"
+        " person BIGINT NOT NULL, at BIGINT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (job, place))",
         "ALTER TABLE keys ADD COLUMN quota BIGINT",
         "ALTER TABLE keys ADD COLUMN day BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE keys ADD COLUMN used BIGINT NOT NULL DEFAULT 0",

@@ -26,6 +26,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from countenance.answer import Answer
 from countenance.aws import model, sigv4
 from countenance.errors import (
     AwsError,
@@ -35,7 +36,6 @@ from countenance.errors import (
     RequestTimeout,
     Throttling,
 )
-from countenance.gate import Answer
 from countenance.service import Service, failure
 
 LOG = logging.getLogger(__name__)

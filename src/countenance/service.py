@@ -5,20 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 
+from countenance import jobs
+from countenance.answer import Answer
 from countenance.aws import declaration, model, sigv4
+from countenance.aws.notify import Topics
 from countenance.aws.objects import stored
 from countenance.declared import NOTHING, Declared
 from countenance.errors import AwsError, StorageError, UnrecognizedClient
 from countenance.galleries import Galleries
-from countenance.gate import Answer, Gate
+from countenance.gate import Gate
 from countenance.keys import Keys
 from countenance.ledger import Vault
 from countenance.ledger.presence import attend
 from countenance.office import database_of, ledger_of, milvus_of, note_packs, note_settings, secret_of
-from countenance.operations import SIMILARITY, Tools
+from countenance.operations import SIMILARITY, Tools, queued
 from countenance.policy import Policy
 from countenance.settings import Settings
 from countenance.types import Caller
@@ -32,7 +37,8 @@ def now() -> dt.datetime:
 
 
 class Service:
-    """A home at work. What it can do for a caller is one verb: `call`.
+    """A home at work. What it can do for a caller is one verb: `call`; what was put off then, a worker does
+    with `work` and `announce`.
 
     vision: the senses, where a test brings its own. Raises HomeError, ModelError, PolicyError or
     LedgerError where the home, the weights, the packs or the record are not sound.
@@ -64,9 +70,18 @@ class Service:
                 ledger=ledger,
                 vault=Vault(self._keys),
                 retention=policy.retention,
+                tells=bool(settings.sns_endpoint),
             )
+            self._topics = Topics(settings.sns_endpoint)
             self._gate = Gate(
-                self._database, policy, ledger, tools, now, self._presence.name, settings.region
+                self._database,
+                policy,
+                ledger,
+                tools,
+                now,
+                self._presence.name,
+                settings.region,
+                dt.timedelta(hours=settings.job_hours),
             )
             self._gate.interrupt(self._presence.alive)
             if self._database.write(lambda connection: note_packs(connection, ledger, policy)):
@@ -97,6 +112,37 @@ class Service:
         except AwsError as error:
             return failure(error)
         return self.call(request.header("x-amz-target"), request.body, found[key], declared)
+
+    def work(self, stopping: Callable[[], bool]) -> str | None:
+        """Take the job that has waited longest through the door: what became of it, None where none waits.
+
+        stopping: whether to leave it to another worker. Raises StorageError, LedgerError.
+        """
+        job = self._gate.work(stopping)
+        if job is None:
+            return None
+        with self._database.reading() as connection:
+            job = jobs.find(connection, job.account, job.job_id) or job
+        return f"{job.operation} {job.job_id}: {job.state}" + (f", {job.message}" if job.message else "")
+
+    def announce(self) -> Iterator[str]:
+        """Tell the topics that want to know of jobs that are over; whom, or why not. Raises StorageError."""
+        while (job := self._to_tell()) is not None:
+            fault = ""
+            try:
+                self._topics.publish(job.topic, queued.notice(job, self._keys))
+            except AwsError as error:
+                fault = error.message
+                LOG.warning("%s was not told of the end of job %s: %s", job.topic, job.job_id, fault)
+            self._database.write(partial(jobs.told, job=job, now=now(), error=fault))
+            if not fault:
+                yield f"{job.topic} told of the end of job {job.job_id}"
+
+    def _to_tell(self) -> jobs.Job | None:
+        with self._database.reading() as connection:
+            if not jobs.anyone_to_tell(connection, now()):
+                return None
+        return self._database.write(lambda connection: jobs.to_tell(connection, now()))
 
     def recognise(self, request: sigv4.Request) -> None:
         """Whether a request names a key in force, before its body is read. Raises NotAuthenticated."""

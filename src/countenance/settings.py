@@ -26,6 +26,9 @@ class Settings:
     embedder: the card of the model that makes templates; after a change `countenance reindex` renews a
     collection from its photos.
     s3_endpoint: the URL of an S3 service for `S3Object`; empty means a bucket is a folder in `buckets`.
+    sns_endpoint: the URL of an SNS service that is told when a job on stored video is over; empty means that
+    a call with a NotificationChannel is refused.
+    job_hours: how long a job may take.
     region: the one that ARNs and the credentials file name; look-ups ignore it.
     threads: cores that models may use; 0 means all.
     waiting: calls that may be in the house at once; one more is told to slow down.
@@ -45,6 +48,8 @@ class Settings:
     packs: tuple[str, ...] = ("base",)
     embedder: str = "sface-2021dec"
     s3_endpoint: str = ""
+    sns_endpoint: str = ""
+    job_hours: int = 12
     region: str = "us-east-1"
     threads: int = 0
     waiting: int = 64

@@ -27,6 +27,7 @@ from countenance import settings as homes
 from countenance.server import Running
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
+from countenance.worker import Crew
 
 
 class TestServer:
@@ -40,6 +41,7 @@ class TestServer:
         self.settings = settings
         self._service = service.Service(homes.load(settings.home))
         self._running = Running(self._service)
+        self._crew = Crew(self._service)
         self.url = self._running.url
         ready = threading.Event()
         self._thread = threading.Thread(target=self._running.serve_here, args=(ready.set,), daemon=True)
@@ -47,6 +49,7 @@ class TestServer:
         while not ready.wait(0.1):
             if not self._thread.is_alive():
                 raise RuntimeError("the server did not start; its log says why")
+        self._crew.start()
 
     def client(self, name: str = "rekognition", credentials: Path | None = None, **arguments: Any) -> Any:
         """A boto3 client of this server. credentials: another AWS credentials file than the home's.
@@ -75,6 +78,7 @@ class TestServer:
         self._closed = True
         self._running.stop()
         self._thread.join()
+        self._crew.stop()
         self._service.close()
 
 

@@ -27,7 +27,7 @@ class Image:
     """A photograph as people see it: upright RGB.
 
     pixels: uint8, shape (H, W, 3), RGB, orientation already applied.
-    digest: SHA-256 of the bytes it was decoded from (32 bytes).
+    digest: SHA-256 of the bytes it was decoded from (32 bytes); empty for a frame of a clip.
     """
 
     pixels: Pixels

@@ -1,4 +1,5 @@
-"""What time does to a home: templates and private records whose time is over are destroyed, by rule.
+"""What time does to a home: templates, private records and results of jobs whose time is over are destroyed,
+by rule.
 
 Nothing goes without its entry in the ledger, in the same transaction. Every function may run beside a server,
 and beside another that does the same.
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
-from countenance.database import Database, Traces, together
+from countenance import jobs
+from countenance.database import NO_TRACES, Database, Traces, together
 from countenance.declared import ended
 from countenance.errors import StorageError
 from countenance.galleries import Galleries, concerned, rows, store
@@ -90,6 +92,34 @@ class Upkeep:
 
         return self.database.write(write, late=True)
 
+    def expire_results(self, now: dt.datetime) -> list[Expired]:
+        """Forget jobs that a rule gives no more time since they ended, with what they found. Raises
+        StorageError, also where bytes of it are left in a file."""
+        done: list[Expired] = []
+        with self.database.reading() as connection:
+            organisations = self.keys.organisations(connection)
+        for organisation in organisations:
+            due = self.retention.results(organisation.kind, organisation.place, now, jobs.KEPT)
+            while gone := self._expire(organisation.account, due, now):
+                done.append(Expired(due.rule, f"{gone} jobs of account {organisation.account} forgotten"))
+        self._scrub([NO_TRACES] * len(done))
+        return done
+
+    def _expire(self, account: str, due: Due, now: dt.datetime) -> int:
+        """Up to BATCH jobs, in one transaction; how many."""
+
+        def write(connection: Connection) -> int:
+            gone = jobs.expire(connection, account, due.before, BATCH)
+            if gone:
+                entry = expire_entry(now=now, rule=due.rule, account=account, jobs=gone)
+                self.ledger.append(connection, entry)
+            return gone
+
+        with self.database.reading() as connection:
+            if not jobs.anyone_over(connection, account, due.before):
+                return 0
+        return self.database.write(write)
+
     def shred_private(self, now: dt.datetime) -> list[Expired]:
         """Destroy what calls said in private: what was condemned and is kept no longer, and what a rule gives
         no more time; unless another that prevails keeps it, which is recorded once. Raises StorageError."""
@@ -142,6 +172,7 @@ class Upkeep:
         for account, decisions in _by_account(records).items():
             batch.secrets += erasure.traces(connection, decisions)
             shredded = self.vault.shred(connection, decisions)
+            jobs.drop(connection, decisions)
             entry = expire_entry(now=now, rule=rule, account=account, shredded=shredded)
             self.ledger.append(connection, entry)
             batch.done.append(Expired(rule, f"{shredded} private records of account {account} destroyed"))

@@ -1,8 +1,9 @@
-"""The thread beside the server: what has to be done without anybody asking. Each duty writes its own entries.
+"""The threads beside the server: what has to be done without anybody asking, and what calls put off.
 
 Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
 the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty
-that fails is logged and tried again at its next turn; the others go on.
+that fails is logged and tried again at its next turn; the others go on. Each writes its own entries. A Crew
+does queued jobs, one after another, and tells topics of their ends.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from dataclasses import dataclass
 
 from countenance import publication, upkeep
 from countenance.errors import CountenanceError
+from countenance.service import Service
 from countenance.settings import Settings
 
 LOG = logging.getLogger(__name__)
 
-MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
+SECOND, MINUTE, HOUR = dt.timedelta(seconds=1), dt.timedelta(minutes=1), dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
 
     def retention(now: dt.datetime) -> Iterable[str]:
         with upkeep.opened(settings) as home:
-            for done in (*home.expire_templates(now), *home.shred_private(now)):
+            for done in (*home.expire_templates(now), *home.shred_private(now), *home.expire_results(now)):
                 yield f"{done.what}, by {done.rule}"
 
     def witnesses(_now: dt.datetime) -> Iterable[str]:
@@ -80,6 +82,11 @@ class Worker:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stopping.is_set()
+
     def turn(self) -> tuple[list[str], list[str]]:
         """Do what is due now: what was done, and the names of the duties that failed."""
         done: list[str] = []
@@ -112,11 +119,56 @@ class Worker:
         self._thread = threading.Thread(target=self.work_here, name="worker", daemon=True)
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Begin no other duty."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Finish the duty at hand, begin no other."""
-        self._stopping.set()
+        self.ask_to_stop()
         if self._thread is not None:
             self._thread.join()
+
+
+class Crew:
+    """A home's queued work: jobs in one thread, news of their ends in another, so that neither waits."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._jobs = Worker([Duty("jobs", SECOND, self._work)])
+        self._news = Worker([Duty("notifications", SECOND, lambda _now: service.announce())])
+
+    def _work(self, _now: dt.datetime) -> Iterable[str]:
+        while not self._jobs.stopping:
+            done = self._service.work(lambda: self._jobs.stopping)
+            if done is None:
+                return
+            yield done
+
+    def turn(self) -> tuple[list[str], list[str]]:
+        """Do all that waits, once: what was done, and the names of the duties that failed."""
+        (done, failed), (told, untold) = self._jobs.turn(), self._news.turn()
+        return done + told, failed + untold
+
+    def start(self) -> None:
+        self._jobs.start()
+        self._news.start()
+
+    def ask_to_stop(self) -> None:
+        """Leave the job at hand to another worker; `stop` waits until that is written."""
+        self._jobs.ask_to_stop()
+        self._news.ask_to_stop()
+
+    def stop(self) -> None:
+        self._jobs.ask_to_stop()
+        self._news.stop()
+        self._jobs.stop()
+
+    def work_here(self) -> None:
+        """Do jobs in this thread until `ask_to_stop`."""
+        self._news.start()
+        self._jobs.work_here()
+        self._news.stop()
 
 
 _LOOK = 1.0

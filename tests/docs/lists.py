@@ -51,6 +51,8 @@ SENTENCES: Mapping[str, str] = {
     "ResourceAlreadyExists": "The collection id: ID already exists",
     "Conflict": "says which user exists already, or what was said or done that a merge or an undo would lose",
     "ServiceQuotaExceeded": "says which limit",
+    "LimitExceeded": "N open Jobs for User ARN Maximum limit: 20",
+    "VideoTooLarge": "Video size in bytes: N is more than the maximum limit of: M bytes",
     "Validation": "N validation errors detected: Value 'V' at 'member' failed to satisfy constraint: ...",
     "Serialization": "often empty; else what was found where it was not expected",
     "UnknownOperation": "empty",
@@ -75,6 +77,8 @@ ADVICE: Mapping[str, str] = {
     "([users.md](users.md)).",
     "IdempotentParameterMismatch": "Make a new token for a new call. SDKs make one for each by themselves.",
     "ServiceQuotaExceeded": "A collection carries at most 200 tags, a user 100 faces: remove some.",
+    "LimitExceeded": "Wait until a job on stored video has ended, or end one: `countenance jobs --cancel`.",
+    "VideoTooLarge": "Cut the clip: at most 10 GiB ([jobs.md](jobs.md)).",
     "InvalidPaginationToken": "Begin the list again. A token continues only the very question it was given "
     "for.",
     "ProvisionedThroughputExceeded": "The key has made its day's calls. Wait for midnight UTC, or have the "
@@ -99,6 +103,7 @@ ADVICE: Mapping[str, str] = {
     "PolicyError": "Mend the file and rule it names ([policies.md](policies.md)). Until then nothing is "
     "served.",
     "LedgerError": "Keep the home as it is and compare it with a backup ([ledger.md](ledger.md)).",
+    "VideoError": "Give a whole clip of a format that FFmpeg knows ([jobs.md](jobs.md)).",
     "PhotoError": "Look at the file: it is missing, damaged or not a picture.",
     "DataError": "Fetch the set again, or name the right folder.",
 }
@@ -132,6 +137,13 @@ NOTES: Mapping[str, str] = {
     "DisassociateFaces": "The vector is made anew of the faces that are left.",
     "SearchUsers": "Exact, among the users' vectors. A user who is searched with is left out.",
     "SearchUsersByImage": "Exact. Searches with the largest face that passes the filter.",
+    "StartFaceDetection": "Five frames a second ([jobs.md](jobs.md)).",
+    "GetFaceDetection": "Decided by what was asked for at the start.",
+    "StartFaceSearch": "One search for each person in the clip.",
+    "GetFaceSearch": "Decided by what was asked for at the start. Candidates who left the collection since "
+    "are left out.",
+    "StartPersonTracking": "People are told apart by their faces.",
+    "GetPersonTracking": "Decided by what was asked for at the start. Without the box of the body.",
     "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
     "UntagResource": "",
     "ListTagsForResource": "",
@@ -282,13 +294,17 @@ def _ours() -> Mapping[str, str]:
 
 def _actions(operation: Operation) -> str:
     least = operation.actions({**operation.defaults})
-    most = operation.actions({**operation.defaults, "Attributes": ["ALL"], "DetectionAttributes": ["ALL"]})
-    beyond = [action for action in most if action not in least]
-    more = f"; with more than `DEFAULT` also {', '.join(beyond)}" if beyond else ""
+    all_of = {"FaceAttributes": "ALL", "Attributes": ["ALL"], "DetectionAttributes": ["ALL"]}
+    told = [action for action in operation.actions({**operation.defaults, **all_of}) if action not in least]
+    of = [a for a in operation.actions({**operation.defaults, "CollectionId": "c"}) if a not in least]
+    more = f"; with more than `DEFAULT` also {', '.join(told)}" if told else ""
+    more += f"; with a collection also {', '.join(of)}" if of else ""
     return ", ".join(least) + more
 
 
 def _defaults(operation: Operation) -> str:
+    if operation.reads:
+        return ""
     return ", ".join(f"{name} {_plain(value)}" for name, value in operation.defaults.items() if value != {})
 
 

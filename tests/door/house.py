@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from countenance import office, settings
+from countenance.answer import Answer
 from countenance.aws.model import OURS, api
 from countenance.database import Database, transaction_open
-from countenance.gate import Answer
 from countenance.postgresql import address
 from countenance.schema import metadata
 from countenance.service import Service
@@ -42,7 +42,7 @@ class WatchedVision(FakeVision):
         assert not transaction_open(), "a model ran while a transaction was open"
         self.asked += 1
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
+    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
         self._watch()
         return super().detect(image)
 

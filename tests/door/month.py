@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from countenance import office, service, settings
+from countenance.answer import Answer
 from countenance.declared import NOTHING, Authorisation, AuthorisationKind, Declared, Requester
-from countenance.gate import Answer
 from countenance.settings import Settings
 from countenance.types import Caller, OrganisationKind
 from tests.door.house import House

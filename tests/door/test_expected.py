@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from countenance.answer import Answer
 from countenance.declared import Declared
-from countenance.gate import Answer
 from tests.door.house import House
 from tests.fakes import BLUE, GREEN, RED, picture
 from tests.unit.policy.packs import ABOUT

@@ -47,7 +47,7 @@ class SlowVision(FakeVision):
         super().__init__()
         self.go = threading.Event()
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
+    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
         assert self.go.wait(60)
         return super().detect(image)
 

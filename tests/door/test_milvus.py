@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from countenance import settings, upkeep
+from countenance.answer import Answer
 from countenance.galleries import Milvus, store
-from countenance.gate import Answer
 from countenance.office import milvus_of
 from tests import milvus as milvus_server
 from tests.door.house import House

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from countenance import office
-from countenance.gate import Answer
+from countenance.answer import Answer
 from countenance.keys import DAY
 from countenance.service import Service
 from tests.door.house import House

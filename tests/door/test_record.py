@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from countenance import office
+from countenance.answer import Answer
 from countenance.errors import InvalidParameter, ResourceNotFound
-from countenance.gate import Answer
 from countenance.ledger import checkpoint, subject_tag
 from countenance.ledger.merkle import leaf_hash, verify_inclusion
 from countenance.types import OrganisationKind

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from countenance import office, publication, reporting
+from countenance.answer import Answer
 from countenance.declared import Declared
 from countenance.errors import LedgerError
-from countenance.gate import Answer
 from countenance.keys import Keys
 from countenance.ledger.counting import Period
 from countenance.ledger.vault import Vault

@@ -6,16 +6,22 @@ import dataclasses
 import datetime as dt
 import logging
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from countenance import office, settings
+from countenance.errors import StorageError
 from countenance.ledger.checkpoint import read_key, verify, witness_key
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
-from countenance.worker import HOUR, MINUTE, Duty, Worker, duties
+from countenance.worker import HOUR, MINUTE, Crew, Duty, Worker, duties
+
+if TYPE_CHECKING:
+    from countenance.service import Service
 
 START = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
@@ -106,3 +112,41 @@ def test_a_witness_that_does_not_answer_is_told_of(home: Settings, caplog: pytes
         done, failed = Worker([duty for duty in duties(watched) if duty.name == "witnesses"]).turn()
     assert (done, failed) == ([], [])
     assert "the witness w.example has not signed" in caplog.text
+
+
+def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Home:
+        """A service with three jobs, the second of which the database refuses."""
+
+        def __init__(self) -> None:
+            self.waiting = ["one", "broken", "three"]
+            self.asked: list[bool] = []
+
+        def work(self, stopping: Callable[[], bool]) -> str | None:
+            self.asked.append(stopping())
+            if not self.waiting:
+                return None
+            if (job := self.waiting.pop(0)) == "broken":
+                raise StorageError("the disk is full")
+            return job
+
+        def announce(self) -> Iterator[str]:
+            yield "told"
+
+    home = Home()
+    crew = Crew(cast("Service", home))
+    with caplog.at_level(logging.ERROR):
+        assert crew.turn() == (["one", "told"], ["jobs"])
+    assert "the disk is full" in caplog.text
+    crew.start()
+    deadline = time.monotonic() + 20
+    while home.waiting or len(home.asked) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    crew.stop()
+    assert home.asked == [False] * len(home.asked)
+    asked = len(home.asked)
+    assert crew.turn() == ([], [])
+    assert len(home.asked) == asked

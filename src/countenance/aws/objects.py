@@ -12,10 +12,11 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import boto3
 from botocore.config import Config
@@ -25,6 +26,9 @@ from countenance import errors
 
 # Rekognition's limits page: 15 MB for an image in S3. Binary ones, as the model's 5 MB in a request are.
 LARGEST = 15 * 1024 * 1024
+
+LARGEST_VIDEO = 10 * 1024**3
+"""Bytes of a clip (Rekognition's limit)."""
 
 MALFORMED = "Request has invalid S3 object."
 
@@ -70,6 +74,14 @@ class Objects(Protocol):
         """
         ...
 
+    def open(self, reference: Mapping[str, Any], arrived: Callable[[int], None]) -> BinaryIO:
+        """A clip as a file, to be closed. arrived: told now and then how many bytes came over the network;
+        what it raises ends that. No other process finds the file, and nothing of it is left behind.
+
+        Raises as `read` does, VideoTooLarge above 10 GiB, OSError where the disk has no room for it.
+        """
+        ...
+
     def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
         """Every object whose key begins with a prefix, as they come. Raises as `read` does."""
         ...
@@ -108,6 +120,15 @@ class Folders:
                 raise errors.InvalidS3Object from None
             raise
 
+    def open(self, reference: Mapping[str, Any], arrived: Callable[[int], None]) -> BinaryIO:  # noqa: ARG002
+        """The object itself: nothing is copied."""
+        try:
+            return _opened(self._path(reference), LARGEST_VIDEO, too_large)
+        except OSError as error:
+            if error.errno in NOT_OURS:
+                raise errors.InvalidS3Object from None
+            raise
+
     def stat(self, reference: Mapping[str, Any]) -> Listed:
         try:
             found = self._path(reference).stat()
@@ -115,6 +136,8 @@ class Folders:
             if error.errno in NOT_OURS:
                 raise errors.InvalidS3Object from None
             raise
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.InvalidS3Object
         return Listed(reference["Name"], found.st_size, found.st_mtime_ns)
 
     def _path(self, reference: Mapping[str, Any]) -> Path:
@@ -155,18 +178,27 @@ def _begins(folder: str, prefix: str) -> bool:
 
 
 def _contents(path: Path) -> bytes:
-    """A regular file's bytes. A pipe or a device is refused without waiting for it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise errors.InvalidS3Object
-        if found.st_size > LARGEST:
-            raise errors.ImageTooLarge
+    with _opened(path, LARGEST, lambda _size: errors.ImageTooLarge()) as file:
         contents = file.read(LARGEST + 1)
     if len(contents) > LARGEST:
         raise errors.ImageTooLarge
     return contents
+
+
+def _opened(path: Path, most: int, larger: Callable[[int], errors.AwsError]) -> BinaryIO:
+    """A regular file. A pipe or a device is refused without waiting for it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        os.close(descriptor)
+        raise larger(found.st_size) if stat.S_ISREG(found.st_mode) else errors.InvalidS3Object()
+    return os.fdopen(descriptor, "rb")
+
+
+def too_large(size: int) -> errors.VideoTooLarge:
+    return errors.VideoTooLarge(
+        f"Video size in bytes: {size} is more than the maximum limit of: {LARGEST_VIDEO} bytes"
+    )
 
 
 class Endpoint:
@@ -202,10 +234,8 @@ class Endpoint:
 
     def read(self, reference: Mapping[str, Any]) -> bytes:
         """As Objects.read; an endpoint that does not answer is InternalServer, which clients try again."""
-        bucket, key = _named(reference)
-        version = {"VersionId": reference["Version"]} if "Version" in reference else {}
         try:
-            found = self._client.get_object(Bucket=bucket, Key=key, **version)
+            found = self._client.get_object(**_wanted(reference))
             with contextlib.closing(found["Body"]) as body:
                 if found.get("ContentLength", 0) > LARGEST:
                     raise errors.ImageTooLarge
@@ -214,6 +244,26 @@ class Endpoint:
             raise _refusal(error) from error
         except BotoCoreError as error:
             raise _silence(error) from error
+
+    def open(self, reference: Mapping[str, Any], arrived: Callable[[int], None]) -> BinaryIO:
+        """Downloaded to a file without a name, which the operating system removes whatever becomes of us."""
+        with contextlib.ExitStack() as undo:
+            file = undo.enter_context(tempfile.TemporaryFile())
+            try:
+                found = self._client.get_object(**_wanted(reference))
+                with contextlib.closing(found["Body"]) as body:
+                    for chunk in body.iter_chunks(CHUNK):
+                        file.write(chunk)
+                        if (size := file.tell()) > LARGEST_VIDEO:
+                            raise too_large(size)
+                        arrived(size)
+            except ClientError as error:
+                raise _refusal(error) from error
+            except BotoCoreError as error:
+                raise _silence(error) from error
+            file.seek(0)
+            undo.pop_all()
+        return file
 
     def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
         """A thousand keys at a time; the version is made of the ETag, which changes with the content."""
@@ -231,14 +281,19 @@ class Endpoint:
             raise _silence(error) from error
 
     def stat(self, reference: Mapping[str, Any]) -> Listed:
-        bucket, key = _named(reference)
         try:
-            found = self._client.head_object(Bucket=bucket, Key=key)
+            found = self._client.head_object(**_wanted(reference))
         except ClientError as error:
             raise _refusal(error) from error
         except BotoCoreError as error:
             raise _silence(error) from error
-        return Listed(key, found["ContentLength"], _version(found["ETag"]))
+        return Listed(reference["Name"], found["ContentLength"], _version(found["ETag"]))
+
+
+def _wanted(reference: Mapping[str, Any]) -> dict[str, str]:
+    bucket, key = _named(reference)
+    version = {"VersionId": reference["Version"]} if "Version" in reference else {}
+    return {"Bucket": bucket, "Key": key, **version}
 
 
 def _version(tag: str) -> int:

@@ -18,7 +18,7 @@ from countenance.server import Running
 from countenance.service import Service
 from countenance.settings import Settings
 from countenance.vision import zoo
-from countenance.worker import Worker, duties
+from countenance.worker import Crew, Worker, duties
 
 LOG = logging.getLogger("countenance")
 
@@ -109,8 +109,19 @@ Then, in another shell:
     is_flag=True,
     help="Listen beyond this machine without TLS: photos then cross the network in the clear.",
 )
+@click.option(
+    "--no-jobs",
+    is_flag=True,
+    help="Leave jobs on stored video to `countenance work`, in another process or on another machine.",
+)
 def serve(
-    home: Path, host: str, port: int, tls_cert: Path | None, tls_key: Path | None, insecure_network: bool
+    home: Path,
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure_network: bool,
+    no_jobs: bool,
 ) -> None:
     """Answer Rekognition's API until SIGTERM or Ctrl-C; calls in flight are finished first."""
     _check_network(host, tls_cert, tls_key, allowed=insecure_network)
@@ -123,13 +134,18 @@ def serve(
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
     built, worker = Service(settings), Worker(duties(settings))
+    crew = None if no_jobs else Crew(built)
     try:
         running = Running(built, host, port, certificate=tls_cert, private_key=tls_key)
         for wanted in (signal.SIGTERM, signal.SIGINT):  # uvicorn repeats the signal it ended by
             signal.signal(wanted, lambda *_: running.stop())
         worker.start()
+        if crew is not None:
+            crew.start()
         running.serve_here(lambda: click.echo(f"Countenance answers at {running.url} for {home}"))
     finally:
+        if crew is not None:
+            crew.stop()
         worker.stop()
         built.close()
     LOG.info("stopped; every call that was begun is finished")

@@ -34,8 +34,8 @@ FOLDERS = (MANIFESTS, BUCKETS, "processes")
 @click.option(
     "--without-private",
     is_flag=True,
-    help="Leave out the keys to what calls said in private: a copy restored from FILE cannot read it, and "
-    "brings back nothing that is shredded later.",
+    help="Leave out the keys to what calls said in private, and jobs: a copy restored from FILE cannot read "
+    "it, and brings back nothing that is shredded later.",
 )
 def backup(file: Path, home: Path, without_private: bool) -> None:
     """Write the whole home into FILE.tar: faces, ledger, keys, settings, manifests, buckets.
@@ -151,13 +151,15 @@ def _copy(database: Path, target: Path) -> None:
 
 
 def _forget_keys(copy: Path) -> None:
-    """Take the keys to private records out of a copy, so that no byte of them is in it."""
+    """Take the keys to private records out of a copy, so that no byte of them is in it; and jobs, which hold
+    the same until they are forgotten."""
     with closing(sqlite3.connect(copy, isolation_level=None)) as database:
         for pragma in ("temp_store=MEMORY", "journal_mode=MEMORY", "secure_delete=ON"):
             database.execute(f"PRAGMA {pragma}")
-        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'vault_keys'").fetchone():
-            database.execute("DELETE FROM vault_keys")
-            database.execute("VACUUM")
+        for table in ("vault_keys", "findings", "jobs"):
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+                database.execute(f"DELETE FROM {table}")  # noqa: S608 - one of the three above
+        database.execute("VACUUM")
 
 
 def _unreadable(database: Path) -> int:

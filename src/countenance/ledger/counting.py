@@ -129,7 +129,7 @@ class Reading:
     def _decided(self, entry: Entry) -> None:
         self._waiting[self.size] = entry
         if self._within(entry) and self._ours(entry):
-            searches = not SEARCHES.isdisjoint(entry["actions"])
+            searches = _searches(entry)
             words: Words = (
                 ("operation", (entry["operation"],)),
                 ("rule", tuple(entry["rules"]) or ("none",)),
@@ -191,6 +191,14 @@ class Reading:
         collection.faces += by
         collection.proof.append(self.size)
         return collection
+
+
+def _searches(entry: Entry) -> bool:
+    """Whether it is the decision of a search. One that was put off is counted once: where it is done, or
+    where its start was refused."""
+    stage = entry.get("stage", "run")
+    done = stage == "run" or (stage == "start" and not entry["allowed"])
+    return done and not SEARCHES.isdisjoint(entry["actions"])
 
 
 def named(entry: Entry) -> str:

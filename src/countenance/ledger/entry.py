@@ -35,6 +35,14 @@ class Result(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class Stage(StrEnum):
+    """What a decision about put-off work lets in: START queues it, RUN does it, READ tells what it found."""
+
+    START = "start"
+    RUN = "run"
+    READ = "read"
+
+
 class Act(StrEnum):
     """What the operator did about who may call, and by which rules."""
 
@@ -145,6 +153,8 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
     defaults: Sequence[str] = (),
     changed: Sequence[Change] = (),
     refusal: str = "",
+    stage: Stage | None = None,
+    started: int | None = None,
 ) -> Entry:
     """What was asked and what policy said, before any work is done.
 
@@ -153,7 +163,8 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
     number of faces. threshold: similarity in percent, after defaults. attributes: what was asked about each
     face. declared: what the call said of itself. private: commitments to what of it is nobody else's
     business. defaults: what it left to one, and a rule in force reads. changed: the tags it sets anew, each
-    with the word before and after. refusal: why not, as JSON. What is None or empty is left out.
+    with the word before and after. refusal: why not, as JSON. stage: of work that is put off; started: the
+    decision that put it off. What is None or empty is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -171,7 +182,13 @@ def decision_entry(  # noqa: PLR0913 - each is one line of the entry
         "place": caller.place,
         "caller": pseudonym,
     }
-    told = {"purpose": purpose, "collection": collection, "collection_size": size}
+    told = {
+        "purpose": purpose,
+        "collection": collection,
+        "collection_size": size,
+        "stage": None if stage is None else stage.value,
+        "started": started,
+    }
     entry |= {name: value for name, value in told.items() if value is not None}
     if model is not None:
         entry |= {"model": model.card, "model_digest": model.digest}
@@ -343,11 +360,12 @@ def expire_entry(  # noqa: PLR0913 - each is one line of the entry
     kept: int | None = None,
     kept_by: str | None = None,
     kept_until: str | None = None,
+    jobs: int | None = None,
 ) -> Entry:
     """A rule of retention destroyed something of an organisation's, or another kept it from that.
 
     removed: templates of a collection; subjects: tags made with this entry's own number. shredded, kept:
-    private records. What is None or empty is left out.
+    private records. jobs: those forgotten with their results. What is None or empty is left out.
     """
     entry: Entry = {
         "v": VERSION,
@@ -365,6 +383,7 @@ def expire_entry(  # noqa: PLR0913 - each is one line of the entry
         "kept": kept,
         "kept_by": kept_by,
         "kept_until": kept_until,
+        "jobs": jobs,
     }
     return entry | {name: value for name, value in told.items() if value is not None}
 

@@ -36,7 +36,8 @@ class Private:
 def concerning(
     connection: Connection, subjects: Collection[bytes], account: str, since: int = 0
 ) -> list[Private]:
-    """The private records of an account's calls that concerned one of these people.
+    """The private records of an account's calls that concerned one of these people; of a job that did, also
+    that of the call that started it.
 
     subjects: their keys (32 bytes). since: only calls whose outcome is this entry or a later one. Raises
     LedgerError where an entry that says so does not hash to its leaf.
@@ -54,7 +55,9 @@ def concerning(
         tags = set(json.loads(bytes(body)).get("subjects", ()))
         if tags and any(subject_tag(subject, decision) in tags for subject in subjects):
             found.append(decision)
-    return [private for private in records(connection, found) if private.account == account]
+    entered = [verification.read(connection, decision) for decision in found]
+    found += [entry["started"] for entry in entered if "started" in entry]
+    return [private for private in records(connection, sorted(set(found))) if private.account == account]
 
 
 def records(connection: Connection, decisions: Sequence[int]) -> list[Private]:

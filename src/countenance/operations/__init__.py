@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy.engine import Connection
 
@@ -19,6 +19,7 @@ from countenance.aws.objects import Objects
 from countenance.database import NO_TRACES, Database, Traces
 from countenance.declared import NOTHING, Declared
 from countenance.galleries import Galleries
+from countenance.jobs import Job, Lease
 from countenance.keys import Keys
 from countenance.ledger import SILENCE, Ledger, Told, Vault
 from countenance.policy import Retention
@@ -33,7 +34,7 @@ SIMILARITY = 80.0
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The senses, the memory and what else an operation may use."""
+    """The senses, the memory and what else an operation may use. tells: whether ends of jobs can be told."""
 
     vision: Vision
     galleries: Galleries
@@ -43,6 +44,7 @@ class Tools:
     ledger: Ledger
     vault: Vault
     retention: Retention
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Call:
 
     request: decoded by the service model, defaults filled in. gallery: the caller's collection the
     call names, as it stood when policy was asked; None where the call names none or it is missing.
-    declared: what the call says of itself.
+    declared: what the call says of itself. job: the one it is about, where it reads or runs one; lease: the
+    hold on it while it runs. decision: the entry that let the call in.
     """
 
     operation: str
@@ -61,6 +64,9 @@ class Call:
     now: dt.datetime
     gallery: Gallery | None
     declared: Declared = NOTHING
+    job: Job | None = None
+    lease: Lease | None = None
+    decision: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,10 @@ class Commit:
     after: Callable[[], None] = lambda: None
 
 
+def _none(call: Call, tools: Tools) -> NoReturn:
+    raise ValueError(f"{call.operation} puts nothing off")
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """How the gate treats one operation.
@@ -100,7 +110,8 @@ class Operation:
     settled: defaults that follow from the collection and from what the call declares, instead of those above;
     given what was asked. Raises AwsError where the two contradict each other.
     attributes: what the request asks to be told of each face. private: texts of the request that the ledger
-    commits to and the vault keeps, by name.
+    commits to and the vault keeps, by name. job: does the work that `run` puts off. reads: the operation
+    whose jobs it reads; its request and declaration are then those of the job's start beneath its own.
     """
 
     run: Callable[[Call, Tools], Done | Commit]
@@ -111,6 +122,13 @@ class Operation:
     settled: Callable[[Request, Gallery | None, Declared], Request] = lambda _asked, _gallery, _said: EMPTY
     attributes: Callable[[Request], frozenset[Attribute]] = lambda _request: frozenset()
     private: Callable[[Request], Mapping[str, str]] = lambda _request: EMPTY
+    job: Callable[[Call, Tools], Commit] = _none
+    reads: str = ""
+
+    @property
+    def puts_off(self) -> bool:
+        """Whether its work is done by a worker."""
+        return self.job is not _none
 
 
 def always(*actions: Action) -> Callable[[Request], tuple[Action, ...]]:

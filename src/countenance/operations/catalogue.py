@@ -19,11 +19,13 @@ from countenance.operations import (
     galleries,
     grouping,
     measuring,
+    queued,
     record,
     regrouping,
     searching,
     user_search,
     users,
+    videos,
 )
 from countenance.types import Action
 
@@ -58,6 +60,8 @@ SERVED: Mapping[str, Operation] = {
     **grouping.OPERATIONS,
     **measuring.OPERATIONS,
     **record.OPERATIONS,
+    **queued.OPERATIONS,
+    **videos.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

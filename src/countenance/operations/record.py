@@ -51,6 +51,11 @@ def record_review(call: Call, tools: Tools) -> Done:
         listed = [] if outcome is None else tools.ledger.entry(connection, outcome).get("subjects", [])
         gallery = store.find(connection, call.caller.account, searched.get("collection", ""))
         keys = [] if gallery is None else concerned.subjects(connection, gallery, [request["FaceId"]])
+    if "started" in searched and searched["stage"] == "read":
+        raise InvalidParameter(
+            detail=f"entry {number} reads what a job found; the search is the decision that the header "
+            "x-countenance-job of its answer names"
+        )
     if "identify" not in searched["actions"]:
         raise InvalidParameter(detail=f"entry {number} is no search, so it has no candidates to review")
     candidates = [(key, tag) for key in keys if (tag := subject_tag(key, number)) in listed]

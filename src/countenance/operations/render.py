@@ -16,6 +16,7 @@ from countenance.types import (
     Face,
     Gallery,
     Gender,
+    Landmarks,
     Pose,
     Quality,
     Trace,
@@ -154,6 +155,12 @@ def landmarks(description: Description, *, every: bool) -> list[Shape]:
     names = tuple(description.points) if every else FIVE
     points = ((name, description.points[name]) for name in names)
     return [{"Type": name, "X": point.x, "Y": point.y} for name, point in points]
+
+
+def detected(value: Landmarks) -> list[Shape]:
+    """The five points that the detector gave."""
+    points = (value.eye_left, value.eye_right, value.mouth_left, value.mouth_right, value.nose)
+    return [{"Type": name, "X": point.x, "Y": point.y} for name, point in zip(FIVE, points, strict=True)]
 
 
 def pose(value: Pose) -> Shape:

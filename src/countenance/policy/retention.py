@@ -1,7 +1,8 @@
 """How long what is kept may be kept, and must be: the [[retention]] tables of a pack's retention.toml. Pure.
 
 id            unique, "pack/paragraph"
-what          "templates", or "private": what calls said that is nobody else's business
+what          "templates", "private": what calls said that is nobody else's business, or "results": what jobs
+              on stored video found
 at_most       days after which it is destroyed
 at_least      days for which it stays, though its subject is erased; only for "private"
 counted_from  "enrolled", "ended" (the collection's tag countenance:ended) or "written"
@@ -23,6 +24,9 @@ from typing import Any
 from countenance.types import OrganisationKind
 
 FILE = "retention.toml"
+OWN_RULE = "countenance/results"
+"""What the ledger calls the end of results that no rule of a pack wants gone sooner."""
+
 ERASURE = "erasure"
 """What an at_least may prevail over beside the rules that destroy: a subject's erasure."""
 
@@ -32,6 +36,7 @@ class What(StrEnum):
 
     TEMPLATES = "templates"
     PRIVATE = "private"
+    RESULTS = "results"
 
 
 class Since(StrEnum):
@@ -42,7 +47,11 @@ class Since(StrEnum):
     WRITTEN = "written"
 
 
-_FITS = {What.TEMPLATES: {Since.ENROLLED, Since.ENDED}, What.PRIVATE: {Since.WRITTEN}}
+_FITS = {
+    What.TEMPLATES: {Since.ENROLLED, Since.ENDED},
+    What.PRIVATE: {Since.WRITTEN},
+    What.RESULTS: {Since.WRITTEN},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +132,21 @@ class Retention:
                 found.append(Due(limit.id, now))
         return max(found, key=lambda due: due.before, default=None)
 
+    def results(self, kind: OrganisationKind, place: str, now: dt.datetime, longest: dt.timedelta) -> Due:
+        """Which jobs are due, by when they ended. longest: kept so long where no rule is stricter."""
+        found = self._written(What.RESULTS, kind, place, now)
+        return max([Due(OWN_RULE, now - longest), *found], key=lambda due: due.before)
+
     def private(self, kind: OrganisationKind, place: str, now: dt.datetime) -> Due | None:
         """Which private records are due; what keeps one of them all the same says `kept`."""
-        limits = self.binding(What.PRIVATE, kind, place, now)
-        found = [
+        found = self._written(What.PRIVATE, kind, place, now)
+        return max(found, key=lambda due: due.before, default=None)
+
+    def _written(self, what: What, kind: OrganisationKind, place: str, now: dt.datetime) -> list[Due]:
+        limits = self.binding(what, kind, place, now)
+        return [
             Due(limit.id, now - dt.timedelta(limit.at_most)) for limit in limits if limit.at_most is not None
         ]
-        return max(found, key=lambda due: due.before, default=None)
 
     def kept(
         self,
@@ -181,8 +198,8 @@ def _limit(number: int, table: Mapping[str, Any], place: str) -> Limit:
 def _unfit(limit: Limit) -> str:
     if (limit.at_most is None) == (limit.at_least is None):
         return "says at_most or at_least, one of them"
-    if limit.what is What.TEMPLATES and limit.at_least is not None:
-        return "no rule keeps a template against an erasure: at_least is for private alone"
+    if limit.what is not What.PRIVATE and limit.at_least is not None:
+        return f"no rule keeps {limit.what} against an erasure: at_least is for private alone"
     if limit.counted_from not in _FITS[limit.what]:
         return f"{limit.what} cannot be counted from {limit.counted_from}"
     if limit.prevails and limit.at_least is None:

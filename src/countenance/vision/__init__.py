@@ -21,7 +21,9 @@ from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
 from countenance.vision.sface import SFace
-from countenance.vision.yunet import YuNet
+from countenance.vision.yunet import CANVASES, YuNet
+
+THOROUGH: Final = CANVASES[-1]
 
 
 class Detector(Protocol):
@@ -29,8 +31,8 @@ class Detector(Protocol):
 
     card: zoo.Card
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most."""
+    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most. largest: side in pixels that a look may take."""
 
 
 class Landmarker(Protocol):
@@ -153,9 +155,12 @@ class Vision:
         """The attributes that a calibrated card backs."""
         return self.describer.offered
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most."""
-        return self.detector.detect(image)
+    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most.
+
+        largest: side in pixels that a look may take. Less than THOROUGH is quicker and misses small faces.
+        """
+        return self.detector.detect(image, largest)
 
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()

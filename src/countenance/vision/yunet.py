@@ -42,17 +42,20 @@ class YuNet:
         self.card = card
         self._session = Session(card.id, lambda: zoo.load(card), threads, of_pixels=True)
 
-    def detect(self, image: Image) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most. Raises ModelError."""
+    def detect(self, image: Image, largest: int = CANVASES[-1]) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most. Raises ModelError.
+
+        largest: of the canvases to look on; only with all of them are quarters looked at.
+        """
         longest = max(image.width, image.height)
         first = CANVASES[0] if longest <= THUMBNAIL else CANVASES[1]
-        closer = next((size for size in CANVASES if size >= ENLARGED * longest), CANVASES[-1])
+        closer = min(next((size for size in CANVASES if size >= ENLARGED * longest), CANVASES[-1]), largest)
         rows = self._look(image.pixels, first)
         small = _widths(rows) * first / longest < SMALL
         if closer > first and (small.any() or not len(rows)):
             rows = _joined(rows[~small], self._look(image.pixels, closer))
             small = _widths(rows) * closer / longest < SMALL
-            if longest > 1.5 * closer and small.any():
+            if longest > 1.5 * closer and small.any() and largest == CANVASES[-1]:
                 rows = _joined(rows[~small], self._quarters(image.pixels, closer))
         order = np.argsort(-_areas(rows), kind="stable")[:MOST]
         return tuple(_face(row, image) for row in rows[order].tolist())

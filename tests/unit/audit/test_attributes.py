@@ -169,7 +169,7 @@ def test_a_tiny_picture_is_enlarged_then_taken_whole(tmp_path: Path) -> None:
     class Enlarging(fakes.FakeSenses):
         """Finds nothing in pictures under 100 pixels."""
 
-        def detect(self, image: Image) -> tuple[Face, ...]:
+        def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
             return super().detect(image) if image.width >= 100 else ()
 
     vision = fakes.FakeVision()

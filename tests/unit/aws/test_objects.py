@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -280,3 +282,69 @@ def test_an_endpoints_own_errors(status: int, code: str, kind: type[errors.AwsEr
     head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
     with answering(head + body) as url, pytest.raises(kind):
         endpoint(url).read(at("photos", "one.jpg"))
+
+
+def test_a_clip_in_a_folder_is_read_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").write_bytes(b"frames")
+    with Folders(tmp_path).open({"Bucket": "clips", "Name": "a.mp4"}, lambda _size: None) as file:
+        assert Path(f"/dev/fd/{file.fileno()}").read_bytes() == b"frames"
+    for name in ("missing.mp4", "..", "a.mp4/b"):
+        with pytest.raises(errors.InvalidS3Object):
+            Folders(tmp_path).open({"Bucket": "clips", "Name": name}, lambda _size: None)
+    (tmp_path / "clips" / "folder").mkdir()
+    for ask in (Folders(tmp_path).stat, lambda named: Folders(tmp_path).open(named, lambda _size: None)):
+        with pytest.raises(errors.InvalidS3Object):
+            ask({"Bucket": "clips", "Name": "folder"})
+    with (tmp_path / "clips" / "large.mp4").open("wb") as sparse:
+        sparse.truncate(objects.LARGEST_VIDEO + 1)
+    with pytest.raises(
+        errors.VideoTooLarge, match="10737418241 is more than the maximum limit of: 10737418240"
+    ):
+        Folders(tmp_path).open({"Bucket": "clips", "Name": "large.mp4"}, lambda _size: None)
+
+
+def test_a_clip_of_an_endpoint_comes_into_a_file_that_nobody_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(objects, "CHUNK", 1000)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        url = "http://{}:{}".format(*server.get_host_and_port())
+        endpoint = Endpoint(url, "us-east-1", "testing", "testing")
+        store = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        store.create_bucket(Bucket="clips")
+        clip = bytes(range(256)) * 10
+        store.put_object(Bucket="clips", Key="a.mp4", Body=clip)
+        arrived: list[int] = []
+        with endpoint.open({"Bucket": "clips", "Name": "a.mp4"}, arrived.append) as file:
+            assert list(tmp_path.iterdir()) == []
+            assert Path(f"/dev/fd/{file.fileno()}").read_bytes() == clip
+        assert arrived == [1000, 2000, 2560]
+        with pytest.raises(errors.InvalidS3Object):
+            endpoint.open({"Bucket": "clips", "Name": "missing.mp4"}, arrived.append)
+        monkeypatch.setattr(objects, "LARGEST_VIDEO", 2000)
+        with pytest.raises(errors.VideoTooLarge):
+            endpoint.open({"Bucket": "clips", "Name": "a.mp4"}, arrived.append)
+    finally:
+        server.stop()
+
+
+def test_a_disk_without_room_for_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        url = "http://{}:{}".format(*server.get_host_and_port())
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+        store = boto3.client("s3", endpoint_url=url, **keys)
+        store.create_bucket(Bucket="clips")
+        store.put_object(Bucket="clips", Key="a.mp4", Body=bytes(100_000))
+        monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "r+b", buffering=0))
+        with pytest.raises(OSError, match="No space left"):
+            Endpoint(url, "us-east-1", "a", "b").open({"Bucket": "clips", "Name": "a.mp4"}, lambda _: None)
+    finally:
+        server.stop()

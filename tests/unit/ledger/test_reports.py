@@ -107,6 +107,21 @@ def test_each_call_ends_one_way() -> None:
     assert count(found, "calls") == 5
 
 
+def test_a_search_that_is_put_off_counts_once_where_it_is_done_or_refused() -> None:
+    log = Log()
+    start = log.decide(actions=["identify"], stage="start")
+    log.end(start)
+    run = log.search("ada", actions=["identify"], stage="run", started=start)
+    read = log.decide("GetFaceSearch", actions=["identify"], stage="read", started=start)
+    log.end(read, candidates=1, subjects=["ada-too"])
+    refused = log.refuse("base/forbid-police", actions=["identify"], stage="start")
+    log.refuse("base/forbid-police", actions=["identify"], stage="read", started=start)
+    found = log.report()
+    assert [count(found, name) for name in ("calls", "searches", "searches_refused")] == [5, 2, 1]
+    assert [count(found, name) for name in ("candidates", "listed", "searches_empty")] == [1, 1, 0]
+    assert found.totals["searches"].entries == (run, refused)  # type: ignore[union-attr]
+
+
 def test_only_calls_that_identify_or_watch_are_searches() -> None:
     log = Log()
     log.end(log.decide("DetectFaces", actions=["detect"]))

@@ -133,3 +133,17 @@ def test_a_limit_is_part_of_the_digest_and_its_fault_names_the_file(tmp_path: Pa
     file.write_text(file.read_text().replace("3650", '"long"'))
     with pytest.raises(PolicyError, match=r"retention\.toml: us-il-bipa/15-a-three-years: days from 0"):
         Policy.read(["base", folder])
+
+
+def test_results_are_kept_as_long_as_nobody_says_less() -> None:
+    week = dt.timedelta(days=7)
+
+    def due(*days: int) -> Due:
+        rules = [{**OLD, "id": f"house/{each}", "what": "results", "at_most": each} for each in days]
+        return house(*rules).results(BUSINESS, "DE", NOW, week)
+
+    assert due() == Due("countenance/results", ago(7))
+    assert due(30) == Due("countenance/results", ago(7))
+    assert due(30, 1, 3) == Due("house/1", ago(1))
+    with pytest.raises(ValueError, match="at_least is for private alone"):
+        house({**{k: v for k, v in OLD.items() if k != "at_most"}, "what": "results", "at_least": 9})

@@ -1074,7 +1074,9 @@ class Recount:
         self._waiting[number] = entry
         if not self._in_period(entry) or not self._ours(entry):
             return
-        searches = "identify" in entry["actions"] or "watch" in entry["actions"]
+        stage = entry.get("stage", "run")  # what is put off is a search where it is done, or was refused
+        done = stage == "run" or (stage == "start" and not entry["allowed"])
+        searches = done and ("identify" in entry["actions"] or "watch" in entry["actions"])
         rules = tuple(entry["rules"]) or ("none",)
         rows = {"calls_by_operation": (entry["operation"],), "refusals_by_rule": rules}
         if searches:

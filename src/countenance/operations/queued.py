@@ -1,0 +1,224 @@
+"""Work that is put off: how it is queued, what is told of it meanwhile, ListJobs and CancelJob.
+
+A Start... operation is `put_off`, with the work as the operation's `job`; `finished` ends that. A Get...
+operation begins its answer with `page`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from countenance import jobs
+from countenance.aws.objects import LARGEST_VIDEO, too_large
+from countenance.errors import (
+    Conflict,
+    IdempotentParameterMismatch,
+    InvalidParameter,
+    LimitExceeded,
+    ResourceNotFound,
+)
+from countenance.jobs import Finding, Job, Lease, State
+from countenance.keys import Keys
+from countenance.ledger import SILENCE, Told
+from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages, started
+from countenance.types import Action
+
+MOST_OPEN = 20
+"""Jobs of one organisation that may wait or run (Rekognition's limit)."""
+
+MOST_LINES = 1000
+"""Findings of one page: Rekognition's; more that are asked for are not an error there."""
+
+_STATUS = {
+    State.WAITING: "IN_PROGRESS",
+    State.RUNNING: "IN_PROGRESS",
+    State.SUCCEEDED: "SUCCEEDED",
+    State.FAILED: "FAILED",
+    State.CANCELLED: "FAILED",
+    State.TIMED_OUT: "FAILED",
+}
+
+
+def put_off(call: Call, tools: Tools) -> Commit:
+    """Queue the call's work. The same ClientRequestToken and request again is the same job."""
+    request = call.request
+    stored = request["Video"].get("S3Object")
+    if stored is None:
+        raise InvalidParameter(detail="Video needs an S3Object")
+    topic = request.get("NotificationChannel", {}).get("SNSTopicArn", "")
+    if topic and not tools.tells:
+        raise InvalidParameter(
+            detail="nobody can be told of the job's end here: `sns_endpoint` in settings.toml is empty"
+        )
+    with tools.database.reading() as connection:
+        known = _before(connection, call, tools)
+    if known is None and (size := tools.objects.stat(stored).size) > LARGEST_VIDEO:
+        raise too_large(size)
+    job_id = secrets.token_hex(32)
+    asked = started.write(call, tools.keys, job_id)
+
+    def write(connection: Connection) -> Done:
+        if (same := _before(connection, call, tools)) is not None:
+            return Done({"JobId": same.job_id})
+        if (count := jobs.unfinished(connection, call.caller.account)) >= MOST_OPEN:
+            user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
+            raise LimitExceeded(f"{count} open Jobs for User {user} Maximum limit: {MOST_OPEN}")
+        jobs.add(
+            connection,
+            job_id=job_id,
+            account=call.caller.account,
+            key=call.caller.key,
+            operation=call.operation,
+            asked=asked,
+            question=started.question(call, tools.keys),
+            started=call.decision,
+            created=call.now.timestamp(),
+            token=request.get("ClientRequestToken"),
+            topic=topic,
+        )
+        return Done({"JobId": job_id})
+
+    return Commit(write)
+
+
+def _before(connection: Connection, call: Call, tools: Tools) -> Job | None:
+    """The job that the call's token stands for. Raises IdempotentParameterMismatch."""
+    if (token := call.request.get("ClientRequestToken")) is None:
+        return None
+    job = jobs.with_token(connection, call.caller.account, call.operation, token, call.now)
+    if job is not None and not hmac.compare_digest(job.question, started.question(call, tools.keys)):
+        raise IdempotentParameterMismatch(
+            f"The ClientRequestToken: {token} you have supplied is already in use"
+        )
+    return job
+
+
+def held(call: Call) -> Lease:
+    """The hold on the job that a worker runs."""
+    assert call.lease is not None, f"{call.operation} was not taken from the queue"
+    return call.lease
+
+
+def finished(call: Call, facts: Mapping[str, object], told: Told = SILENCE) -> Commit:
+    """The job has succeeded. facts: what belongs to every page of its results."""
+    lease = held(call)
+    written = json.dumps(facts)
+
+    def write(connection: Connection) -> Done:
+        lease.ended(connection, State.SUCCEEDED, facts=written)
+        return Done({"JobId": lease.job.job_id}, told)
+
+    return Commit(write)
+
+
+def the_job(call: Call) -> Job:
+    """The job that a call reads. Another organisation's is missing too. Raises ResourceNotFound."""
+    if call.job is None:
+        raise ResourceNotFound("Could not find JobId")
+    return call.job
+
+
+def page(
+    call: Call, tools: Tools, member: str, line: Callable[[Finding], Mapping[str, Any]]
+) -> tuple[dict[str, Any], Sequence[Finding], Mapping[str, Any]]:
+    """The answer to a call that reads a job's results, with its findings, and the job's facts."""
+    job = the_job(call)
+    start, limit = pages.after(tools.keys, call), min(pages.limit(call), MOST_LINES)
+    answer: dict[str, Any] = {
+        "JobStatus": _STATUS[job.state],
+        "JobId": job.job_id,
+        "Video": call.request["Video"],
+        member: [],
+    }
+    if job.message:
+        answer["StatusMessage"] = job.message
+    if "JobTag" in call.request:
+        answer["JobTag"] = call.request["JobTag"]
+    if job.state is not State.SUCCEEDED:
+        return answer, (), {}
+    facts = json.loads(job.facts)
+    by_person = call.request.get("SortBy") == "INDEX"
+    with tools.database.reading() as connection:
+        found = jobs.results(connection, job, start, limit + 1, by_person=by_person)
+    shown = found[:limit]
+    answer |= {"VideoMetadata": facts["video"], member: [line(each) for each in shown]}
+    if len(found) > limit:
+        answer["NextToken"] = pages.seal(tools.keys, call, start + limit)
+    return answer, shown, facts
+
+
+def notice(job: Job, keys: Keys) -> str:
+    """What a topic is told of a job's end, in Rekognition's words."""
+    asked = started.request_of(job, keys)
+    stored = asked["Video"]["S3Object"]
+    told = {
+        "JobId": job.job_id,
+        "Status": _STATUS[job.state],
+        "API": job.operation,
+        "Timestamp": round((job.ended or job.created) * 1000),
+        "Video": {"S3ObjectName": stored["Name"], "S3Bucket": stored["Bucket"]},
+    }
+    return json.dumps(told | ({"JobTag": asked["JobTag"]} if "JobTag" in asked else {}))
+
+
+def list_jobs(call: Call, tools: Tools) -> Done:
+    """The organisation's jobs, the newest first. Ours, declared beside AWS's in aws/data."""
+    before, limit = pages.after(tools.keys, call), pages.limit(call)
+    with tools.database.reading() as connection:
+        found = jobs.page(connection, call.caller.account, before, limit + 1)
+    answer: dict[str, Any] = {"Jobs": [_job(job, tools) for job in found[:limit]]}
+    if len(found) > limit:
+        answer["NextToken"] = pages.seal(tools.keys, call, found[limit - 1].number)
+    return Done(answer)
+
+
+def _job(job: Job, tools: Tools) -> dict[str, Any]:
+    asked = started.request_of(job, tools.keys)
+    shape: dict[str, Any] = {
+        "JobId": job.job_id,
+        "Operation": job.operation,
+        "JobState": job.state.value,
+        "Progress": round(100 * job.done, 1),
+        "Attempts": job.attempts,
+        "CreationTimestamp": _time(job.created),
+        "Video": asked["Video"],
+    }
+    told = {
+        "StatusMessage": job.message or None,
+        "StartTimestamp": None if job.begun is None else _time(job.begun),
+        "CompletionTimestamp": None if job.ended is None else _time(job.ended),
+        "JobTag": asked.get("JobTag"),
+        "NotificationError": job.notice_error or None,
+    }
+    return shape | {name: value for name, value in told.items() if value is not None}
+
+
+def _time(moment: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(moment, dt.UTC)
+
+
+def cancel_job(call: Call, tools: Tools) -> Commit:
+    """End a job that waits or runs. What it found so far is dropped. Ours, declared beside AWS's."""
+
+    def write(connection: Connection) -> Done:
+        job = jobs.find(connection, call.caller.account, call.request["JobId"])
+        if job is None:
+            raise ResourceNotFound("Could not find JobId")
+        if not jobs.cancel(connection, job, call.now):
+            raise Conflict(f"the job has ended: {job.state}")
+        return Done({"JobId": job.job_id, "JobState": State.CANCELLED.value})
+
+    return Commit(write)
+
+
+OPERATIONS = {
+    "ListJobs": Operation(list_jobs, always(Action.MANAGE)),
+    "CancelJob": Operation(cancel_job, always(Action.MANAGE)),
+}

@@ -1,0 +1,615 @@
+"""Work that is put off comes through the one door twice, and is read through it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countenance import jobs, upkeep
+from countenance.answer import Answer
+from countenance.aws.objects import Folders
+from countenance.declared import Declared
+from countenance.service import Service
+from countenance.types import OrganisationKind
+from tests.clips import clip
+from tests.door.house import House
+from tests.fakes import BLUE, GREEN, RED, Colour, picture
+from tests.postgres import Server
+
+VIDEO = {"S3Object": {"Bucket": "clips", "Name": "a.mkv"}}
+
+
+def never() -> bool:
+    return False
+
+
+def shown(house: House, scenes: Sequence[Sequence[Colour]] = ((RED,), (RED, BLUE))) -> None:
+    """Put a clip where VIDEO is."""
+    folder = house.settings.buckets / "clips"
+    folder.mkdir(exist_ok=True)
+    (folder / "a.mkv").write_bytes(clip(scenes))
+
+
+def started(house: House, operation: str = "StartFaceDetection", **request: Any) -> str:
+    return str(house.call(operation, Video=VIDEO, **request).result()["JobId"])
+
+
+def done(house: House, operation: str = "FaceDetection", **request: Any) -> str:
+    job = started(house, f"Start{operation}", **request)
+    told = house.service.work(never)
+    assert told == f"Start{operation} {job}: succeeded"
+    return job
+
+
+def furnished(house: House) -> list[str]:
+    """A collection with one red and one green face; their FaceIds."""
+    house.call("CreateCollection", CollectionId="people").result()
+    return [
+        house.call(
+            "IndexFaces", CollectionId="people", Image={"Bytes": picture(colour)}, ExternalImageId=name
+        ).result()["FaceRecords"][0]["Face"]["FaceId"]
+        for colour, name in ((RED, "red"), (GREEN, "green"))
+    ]
+
+
+def test_a_job_waits_runs_and_is_read(house: House) -> None:
+    shown(house)
+    job = started(house, JobTag="mine")
+    before = house.call("GetFaceDetection", JobId=job).result()
+    assert (before["JobStatus"], before["Faces"], before["JobTag"]) == ("IN_PROGRESS", [], "mine")
+    assert house.service.work(never) == f"StartFaceDetection {job}: succeeded"
+    assert house.service.work(never) is None
+    answer = house.call("GetFaceDetection", JobId=job).result()
+    assert answer["JobStatus"] == "SUCCEEDED"
+    assert answer["Video"] == VIDEO
+    assert [each["Timestamp"] for each in answer["Faces"]] == [0, 200, 400, 400, 600, 600]
+    assert answer["VideoMetadata"] == {
+        "Codec": "ffv1",
+        "DurationMillis": 800,
+        "Format": "Matroska / WebM",
+        "FrameRate": 10.0,
+        "FrameHeight": 100,
+        "FrameWidth": 200,
+    }
+
+
+def test_its_entries_tell_start_run_and_reading_apart_and_lead_to_one_another(house: House) -> None:
+    shown(house)
+    job = done(house)
+    house.call("GetFaceDetection", JobId=job).result()
+    start, _, run, ended, read, _ = house.entries()[-6:]
+    assert [each["stage"] for each in (start, run, read)] == ["start", "run", "read"]
+    assert [each.get("started") for each in (start, run, read)] == [None, start["seq"], start["seq"]]
+    assert [each["operation"] for each in (start, run, read)] == [
+        "StartFaceDetection",
+        "StartFaceDetection",
+        "GetFaceDetection",
+    ]
+    assert (ended["decision"], ended["result"]) == (run["seq"], "answered")
+    assert [each["counter"] for each in (start, run, read)] == [1, 2, 3]
+
+
+def test_pages_hold_every_line_once(house: House) -> None:
+    shown(house)
+    job = done(house)
+    seen: list[Any] = []
+    token: dict[str, Any] = {}
+    while True:
+        page = house.call("GetFaceDetection", JobId=job, MaxResults=4, **token).result()
+        seen += page["Faces"]
+        assert page["VideoMetadata"]["FrameWidth"] == 200
+        if "NextToken" not in page:
+            break
+        token = {"NextToken": page["NextToken"]}
+    assert seen == house.call("GetFaceDetection", JobId=job).result()["Faces"]
+    other = done(house)
+    refused = house.call("GetFaceDetection", JobId=other, **token)
+    assert refused.error is not None
+    assert refused.error.code == "InvalidPaginationTokenException"
+
+
+def refusal(answer: Answer) -> str:
+    assert answer.error is not None
+    return answer.error.code
+
+
+def test_a_job_is_read_by_the_operation_that_belongs_to_it(house: House) -> None:
+    shown(house)
+    job = done(house)
+    assert refusal(house.call("GetPersonTracking", JobId=job)) == "ResourceNotFoundException"
+    assert refusal(house.call("GetFaceDetection", JobId="nobodys")) == "ResourceNotFoundException"
+
+
+def test_another_organisation_reads_and_ends_nothing(house: House) -> None:
+    shown(house)
+    job = started(house)
+    stranger = dataclasses.replace(house.caller, account="999999999999")
+    assert refusal(house.call("GetFaceDetection", stranger, JobId=job)) == "ResourceNotFoundException"
+    assert refusal(house.call("CancelJob", stranger, JobId=job)) == "ResourceNotFoundException"
+    assert house.call("ListJobs", stranger).result()["Jobs"] == []
+
+
+def test_a_search_finds_who_is_enrolled_and_knows_a_person_after_a_cut(house: House) -> None:
+    red, _ = furnished(house)
+    shown(house, [(RED, BLUE), (BLUE,), (RED,)])
+    job = done(house, "FaceSearch", CollectionId="people")
+    answer = house.call("GetFaceSearch", JobId=job, SortBy="INDEX").result()
+    people = answer["Persons"]
+    assert [(each["Person"]["Index"], each["Timestamp"]) for each in people] == [
+        *((0, at) for at in (0, 200, 800, 1000)),
+        *((1, at) for at in (0, 200, 400, 600)),
+    ]
+    for each in people:
+        faces = [match["Face"]["FaceId"] for match in each["FaceMatches"]]
+        assert faces == ([red] if each["Person"]["Index"] == 0 else [])
+    assert answer["Countenance"]["Faces"] == 2
+    by_time = house.call("GetFaceSearch", JobId=job).result()["Persons"]
+    assert sorted(each["Timestamp"] for each in people) == [each["Timestamp"] for each in by_time]
+    run = house.entries()[-5]
+    assert (run["candidates"], run["top"], run["searches"]) == (1, "99-100", 2)
+    assert len(run["subjects"]) == 1
+    read = house.call("GetFaceSearch", JobId=job)
+    assert read.headers["x-countenance-job"] == (
+        f"succeeded; progress=1.00; attempts=1; decision={run['decision']}"
+    )
+    review: dict[str, Any] = {"FaceId": red, "Verdict": "CONFIRMED", "Reviewer": "ada"}
+    house.call("RecordReview", Decision=run["decision"], **review).result()
+    read_by = house.entries()[-4]["seq"]
+    assert refusal(house.call("RecordReview", Decision=read_by, **review)) == "InvalidParameterException"
+
+
+def test_who_left_the_collection_since_is_in_no_results(house: House) -> None:
+    red, _ = furnished(house)
+    shown(house, [(RED,)])
+    job = done(house, "FaceSearch", CollectionId="people")
+    house.call("DeleteFaces", CollectionId="people", FaceIds=[red]).result()
+    assert [each["FaceMatches"] for each in house.call("GetFaceSearch", JobId=job).result()["Persons"]] == [
+        [],
+        [],
+    ]
+    house.call("DeleteCollection", CollectionId="people").result()
+    furnished(house)
+    assert [each["FaceMatches"] for each in house.call("GetFaceSearch", JobId=job).result()["Persons"]] == [
+        [],
+        [],
+    ]
+
+
+def test_no_face_id_and_no_name_stands_in_a_jobs_rows(house: House) -> None:
+    red, _ = furnished(house)
+    shown(house, [(RED,)])
+    done(house, "FaceSearch", CollectionId="people")
+    rows = json.dumps([house.contents()["jobs"], house.contents()["findings"]], default=repr)
+    assert red not in rows
+    assert '"red"' not in rows
+    assert "a.mkv" not in rows
+
+
+def test_tracking_numbers_people(house: House) -> None:
+    shown(house, [(RED, BLUE), (BLUE,)])
+    job = done(house, "PersonTracking")
+    people = house.call("GetPersonTracking", JobId=job).result()["Persons"]
+    assert [(each["Timestamp"], each["Person"]["Index"]) for each in people] == [
+        (0, 0),
+        (0, 1),
+        (200, 0),
+        (200, 1),
+        (400, 1),
+        (600, 1),
+    ]
+    assert set(people[0]["Person"]["Face"]) == {"BoundingBox", "Landmarks", "Pose", "Quality", "Confidence"}
+
+
+def test_a_timeline_tells_presence_samples_and_with_a_collection_candidates(house: House) -> None:
+    red, _ = furnished(house)
+    shown(house, [(RED,), (BLUE,), (RED,)])
+    job = done(house, "FaceTimeline", CollectionId="people", Attributes=["SMILE"])
+    answer = house.call("GetFaceTimeline", JobId=job, MaxResults=4).result()
+    first, second = answer["People"]
+    assert first["Presence"] == [
+        {"StartTimestampMillis": 0, "EndTimestampMillis": 400},
+        {"StartTimestampMillis": 800, "EndTimestampMillis": 1200},
+    ]
+    assert [match["Face"]["FaceId"] for match in first["FaceMatches"]] == [red]
+    assert second["FaceMatches"] == []
+    assert answer["StepMillis"] == 200
+    assert [round(each["Smile"]) for each in answer["Samples"]] == [90] * 4
+    rest = house.call("GetFaceTimeline", JobId=job, MaxResults=4, NextToken=answer["NextToken"]).result()
+    assert [each["Timestamp"] for each in answer["Samples"] + rest["Samples"]] == [
+        0,
+        200,
+        400,
+        600,
+        800,
+        1000,
+    ]
+    assert "People" not in rest
+
+
+def test_labels_are_not_offered_yet(house: House) -> None:
+    shown(house)
+    answer = house.call("StartLabelDetection", Video=VIDEO)
+    assert refusal(answer) == "InvalidParameterException"
+    assert "not offered" in str(answer.error)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"no video at all",
+            "Unsupported codec/format: not a video that can be read, or cut off before its end",
+        ),
+        (b"", "Unsupported codec/format: not a video that can be read, or cut off before its end"),
+        (None, "Unable to get object metadata from S3."),
+    ],
+)
+def test_a_clip_that_cannot_be_read_fails_the_job(house: House, content: bytes | None, message: str) -> None:
+    shown(house)
+    job = started(house)
+    path = house.settings.buckets / "clips" / "a.mkv"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    house.service.work(never)
+    answer = house.call("GetFaceDetection", JobId=job).result()
+    assert answer["JobStatus"] == "FAILED"
+    assert answer["StatusMessage"].startswith(message)
+    assert "VideoMetadata" not in answer
+    [run] = [entry for entry in house.entries() if entry.get("result") == "failed"]
+    assert run["error"] in {"InvalidParameterException", "InvalidS3ObjectException"}
+
+
+def test_what_is_not_there_is_refused_at_once(house: House) -> None:
+    assert refusal(house.call("StartFaceDetection", Video=VIDEO)) == "InvalidS3ObjectException"
+    assert refusal(house.call("StartFaceDetection", Video={})) == "InvalidParameterException"
+    shown(house)
+    answer = house.call("StartFaceSearch", Video=VIDEO, CollectionId="nobody")
+    assert refusal(answer) == "ResourceNotFoundException"
+    with (house.settings.buckets / "clips" / "a.mkv").open("ab") as file:
+        file.truncate(10 * 2**30 + 1)
+    answer = house.call("StartFaceDetection", Video=VIDEO)
+    assert refusal(answer) == "VideoTooLargeException"
+    assert "10737418241 is more than the maximum limit of: 10737418240" in str(answer.error)
+
+
+def test_a_token_is_one_job_and_another_question_is_an_error(house: House) -> None:
+    shown(house)
+    job = started(house, ClientRequestToken="once", JobTag="a")
+    assert started(house, ClientRequestToken="once", JobTag="a") == job
+    (house.settings.buckets / "clips" / "a.mkv").rename(house.settings.buckets / "clips" / "b.mkv")
+    assert started(house, ClientRequestToken="once", JobTag="a") == job
+    answer = house.call("StartFaceDetection", Video=VIDEO, ClientRequestToken="once", JobTag="b")
+    assert refusal(answer) == "IdempotentParameterMismatchException"
+    assert str(answer.error) == "The ClientRequestToken: once you have supplied is already in use"
+    assert len(house.call("ListJobs").result()["Jobs"]) == 1
+    body = json.dumps({"Video": VIDEO, "ClientRequestToken": "once", "JobTag": "a"}).encode()
+    other = house.service.call(
+        "RekognitionService.StartFaceDetection", body, house.caller, Declared(case="A 17")
+    )
+    assert refusal(other) == "IdempotentParameterMismatchException"
+
+
+def test_a_threshold_that_keeps_a_rate_is_settled_at_the_start(house: House) -> None:
+    furnished(house)
+    shown(house, [(RED,)])
+    body = json.dumps({"Video": VIDEO, "CollectionId": "people"}).encode()
+    answer = house.service.call(
+        "RekognitionService.StartFaceSearch", body, house.caller, Declared(max_fpir=0.001)
+    )
+    house.service.work(never)
+    house.call("GetFaceSearch", JobId=answer.result()["JobId"]).result()
+    asked = [entry["threshold"] for entry in house.entries() if "stage" in entry]
+    assert len(asked) == 3
+    assert len(set(asked)) == 1
+    assert asked[0] not in {"80.0000", "100.0000"}
+
+
+def test_attributes_that_no_model_backs_are_named(house: House) -> None:
+    shown(house)
+    job = done(house, FaceAttributes="ALL")
+    told = house.call("GetFaceDetection", JobId=job).headers["x-countenance-not-offered"]
+    assert told.split(", ")[:2] == ["AGE_RANGE", "BEARD"]
+    assert "SMILE" not in told
+
+
+def test_twenty_jobs_may_be_open(house: House) -> None:
+    shown(house)
+    for _ in range(20):
+        started(house)
+    answer = house.call("StartFaceDetection", Video=VIDEO)
+    assert refusal(answer) == "LimitExceededException"
+    assert str(answer.error).startswith("20 open Jobs for User arn:aws:iam::")
+    assert str(answer.error).endswith("Maximum limit: 20")
+    house.service.work(never)
+    started(house)
+
+
+def test_policy_is_asked_again_when_the_job_begins(house: House) -> None:
+    """The operator turns the organisation into one that may not do this while the job waits."""
+    furnished(house)
+    shown(house)
+    job = started(house, "StartFaceDetection", FaceAttributes="ALL")
+    house.close()
+    house.settings = dataclasses.replace(house.settings, packs=("base", "microsoft-2022-attributes"))
+    house.open()
+    asked = house.vision.asked
+    assert "failed" in str(house.service.work(never))
+    assert house.vision.asked == asked
+    decision, outcome = house.entries()[-2:]
+    assert (decision["stage"], decision["allowed"], outcome["result"]) == ("run", False, "refused")
+    [listed] = house.call("ListJobs").result()["Jobs"]
+    assert listed["JobState"] == "failed"
+    assert "microsoft-2022-attributes" in listed["StatusMessage"]
+    assert refusal(house.call("GetFaceDetection", JobId=job)) == "AccessDeniedException"
+
+
+def test_a_revoked_key_starts_nothing_later(house: House) -> None:
+    shown(house)
+    job = started(house)
+    database = house.service._database
+    database.write(lambda connection: house.service._keys.revoke(connection, house.caller.key))
+    asked = house.vision.asked
+    assert "no longer in force" in str(house.service.work(never))
+    assert house.vision.asked == asked
+    assert house.call("GetFaceDetection", JobId=job).result()["JobStatus"] == "FAILED"
+
+
+def test_results_are_for_what_they_were_asked_for(house: House) -> None:
+    """The declaration of the start holds when the results are read, whoever of the organisation reads."""
+    shown(house)
+    both = dataclasses.replace(house.caller, purposes=frozenset({"general", "research"}))
+    body = json.dumps({"Video": VIDEO}).encode()
+    answer = house.service.call(
+        "RekognitionService.StartFaceDetection", body, both, Declared(purpose="research", case="A 17")
+    )
+    job = answer.result()["JobId"]
+    read = json.dumps({"JobId": job}).encode()
+    get = "RekognitionService.GetFaceDetection"
+    assert house.service.call(get, read, both, Declared()).result()["JobStatus"] == "IN_PROGRESS"
+    entry = house.entries()[-2]
+    assert (entry["purpose"], "case" in entry) == ("research", True)
+    assert house.sql(f"SELECT count(*) FROM vault WHERE decision = {entry['seq']}") == [1]
+    other = house.service.call(get, read, both, Declared(purpose="general"))
+    assert refusal(other) == "InvalidParameterException"
+    only = dataclasses.replace(both, purposes=frozenset({"general"}))
+    assert refusal(house.service.call(get, read, only, Declared())) == "AccessDeniedException"
+
+
+def test_police_start_nothing_and_leave_no_job(police: House) -> None:
+    shown(police)
+    assert refusal(police.call("StartFaceDetection", Video=VIDEO)) == "AccessDeniedException"
+    assert police.contents()["jobs"] == []
+
+
+def test_a_cancelled_job_says_so(house: House) -> None:
+    shown(house)
+    job = started(house)
+    assert house.call("CancelJob", JobId=job).result() == {"JobId": job, "JobState": "cancelled"}
+    assert refusal(house.call("CancelJob", JobId=job)) == "ConflictException"
+    assert house.service.work(never) is None
+    answer = house.call("GetFaceDetection", JobId=job).result()
+    assert (answer["JobStatus"], answer["StatusMessage"]) == ("FAILED", "cancelled")
+
+
+def test_a_job_that_is_cancelled_while_it_runs_stops_and_is_recorded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown(house)
+    monkeypatch.setattr(jobs, "RENEWED", dt.timedelta(0))
+    job = started(house)
+    cancelled: list[Any] = []
+
+    def stopping() -> bool:
+        if not cancelled:
+            cancelled.append(house.call("CancelJob", JobId=job).result())
+        return False
+
+    assert house.service.work(stopping) == f"StartFaceDetection {job}: cancelled, cancelled"
+    outcome = house.entries()[-1]
+    assert (outcome["result"], outcome["error"]) == ("failed", "Cancelled")
+    assert house.contents()["findings"] == []
+
+
+def test_a_worker_that_stops_leaves_the_job_waiting(house: House) -> None:
+    shown(house)
+    job = started(house)
+    assert house.service.work(lambda: True) == f"StartFaceDetection {job}: waiting"
+    assert house.entries()[-1]["result"] == "interrupted"
+    assert house.service.work(never) == f"StartFaceDetection {job}: succeeded"
+
+
+def test_a_job_that_takes_too_long_says_so(house: House) -> None:
+    shown(house)
+    job = started(house)
+    gate = house.service._gate
+    house.service._gate = dataclasses.replace(gate, longest=dt.timedelta(0))
+    assert house.service.work(never) == f"StartFaceDetection {job}: timed-out, it took longer than a job may"
+    outcome = house.entries()[-1]
+    assert (outcome["result"], outcome["error"]) == ("failed", "TimedOut")
+    answer = house.call("GetFaceDetection", JobId=job).result()
+    assert (answer["JobStatus"], answer["StatusMessage"]) == ("FAILED", "it took longer than a job may")
+
+
+def test_a_dead_workers_job_runs_again_and_its_decision_is_over(house: House) -> None:
+    shown(house)
+    job = started(house)
+    first = house.service._gate._lease(never)
+    assert first is not None
+    call = house.service._gate._resumed(first)
+    gate = house.service._gate
+    recorded = gate._record(call, gate._matter(call), gate._decide(call, gate._matter(call)), "0" * 8)
+    house.sql("UPDATE jobs SET until = 0")
+    assert house.service.work(never) == f"StartFaceDetection {job}: succeeded"
+    ends = {entry["decision"]: entry["result"] for entry in house.entries() if entry["kind"] == "outcome"}
+    assert ends[recorded.decision.seq] == "interrupted"
+    assert len(house.call("GetFaceDetection", JobId=job).result()["Faces"]) == 6
+    with pytest.raises(jobs.Lost):
+        house.service._database.write(lambda connection: first.ended(connection, jobs.State.SUCCEEDED))
+
+
+def test_an_outcome_that_cannot_be_written_leaves_the_job_to_be_run_again(house: House) -> None:
+    shown(house)
+    job = started(house)
+    house.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON entries WHEN instr(new.body, 'outcome') "
+        "BEGIN SELECT RAISE(ABORT, 'no space'); END"
+    )
+    assert house.service.work(never) == f"StartFaceDetection {job}: running"
+    house.sql("DROP TRIGGER full")
+    assert house.contents()["findings"] == []
+    house.sql("UPDATE jobs SET until = 0")
+    assert house.service.work(never) == f"StartFaceDetection {job}: succeeded"
+
+
+def test_a_job_whose_row_was_changed_is_not_run(house: House) -> None:
+    shown(house)
+    started(house)
+    house.sql("UPDATE jobs SET asked = x'00'")
+    asked = house.vision.asked
+    assert "changed in the database" in str(house.service.work(never))
+    assert house.vision.asked == asked
+
+
+def test_no_topic_is_promised_news_that_nobody_sends(house: House) -> None:
+    shown(house)
+    channel = {
+        "SNSTopicArn": "arn:aws:sns:us-east-1:111122223333:ends",
+        "RoleArn": "arn:aws:iam::111122223333:role/r",
+    }
+    answer = house.call("StartFaceDetection", Video=VIDEO, NotificationChannel=channel)
+    assert refusal(answer) == "InvalidParameterException"
+    assert "sns_endpoint" in str(answer.error)
+
+
+def test_the_list_says_how_far_each_is(house: House) -> None:
+    shown(house)
+    first = done(house)
+    second = started(house, JobTag="later")
+    later, sooner = house.call("ListJobs").result()["Jobs"]
+    assert (later["JobId"], later["JobState"], later["Progress"], later["JobTag"]) == (
+        second,
+        "waiting",
+        0.0,
+        "later",
+    )
+    assert (sooner["JobId"], sooner["JobState"], sooner["Progress"]) == (first, "succeeded", 100.0)
+    page = house.call("ListJobs", MaxResults=1).result()
+    rest = house.call("ListJobs", MaxResults=1, NextToken=page["NextToken"]).result()
+    assert [each["JobId"] for each in page["Jobs"] + rest["Jobs"]] == [second, first]
+    assert "NextToken" not in rest
+
+
+def test_other_kinds_of_organisation_are_decided_as_everywhere(house: House) -> None:
+    """The very facts of a photo's call: a search of a clip is an identification."""
+    furnished(house)
+    shown(house)
+    stranger = dataclasses.replace(house.caller, kind=OrganisationKind.POLICE)
+    assert refusal(house.call("StartFaceSearch", stranger, Video=VIDEO, CollectionId="people")) == (
+        "AccessDeniedException"
+    )
+    decision = house.entries()[-2]
+    assert (decision["actions"], decision["collection"], decision["threshold"]) == (
+        ["identify"],
+        "people",
+        "80.0000",
+    )
+
+
+def test_results_are_forgotten_after_their_time_and_the_ledger_says_so(house: House) -> None:
+    shown(house)
+    job = done(house)
+    started(house)
+    now = dt.datetime.now(dt.UTC)
+    with upkeep.opened(house.settings) as home:
+        assert home.expire_results(now + dt.timedelta(days=6, hours=23)) == []
+        [gone] = home.expire_results(now + dt.timedelta(days=7, hours=1))
+    assert (gone.rule, gone.what) == (
+        "countenance/results",
+        f"1 jobs of account {house.caller.account} forgotten",
+    )
+    entry = house.entries()[-1]
+    assert (entry["act"], entry["rule"], entry["jobs"]) == ("expire", "countenance/results", 1)
+    assert refusal(house.call("GetFaceDetection", JobId=job)) == "ResourceNotFoundException"
+    assert house.contents()["findings"] == []
+    assert [each["JobState"] for each in house.call("ListJobs").result()["Jobs"]] == ["waiting"]
+
+
+def test_who_is_erased_takes_along_what_jobs_about_him_said_in_private(house: House) -> None:
+    furnished(house)
+    shown(house, [(RED,)])
+    body = json.dumps({"Video": VIDEO, "CollectionId": "people"}).encode()
+    ids = []
+    for case in ("A 17", None):
+        answer = house.service.call(
+            "RekognitionService.StartFaceSearch", body, house.caller, Declared(case=case)
+        )
+        ids.append(answer.result()["JobId"])
+        house.service.work(never)
+    assert house.sql("SELECT count(*) FROM vault_keys") == [2]  # of start and run
+    erased = house.call("EraseSubject", ExternalImageId="red").result()
+    assert erased["ShreddedRecords"] == 2
+    assert house.sql("SELECT count(*) FROM vault_keys") == [0]
+    assert refusal(house.call("GetFaceSearch", JobId=ids[0])) == "ResourceNotFoundException"
+    for line in house.call("GetFaceSearch", JobId=ids[1]).result()["Persons"]:
+        assert line["FaceMatches"] == []
+
+
+def test_two_workers_on_one_home_do_each_job_once(house: House) -> None:
+    _two_workers(house)
+
+
+def test_two_workers_on_one_postgresql_do_each_job_once(postgres: Server, tmp_path: Path) -> None:
+    with (
+        postgres.fresh() as url,
+        contextlib.closing(House(tmp_path / "home", database=url)) as house,
+    ):
+        _two_workers(house)
+
+
+def _two_workers(house: House) -> None:
+    shown(house)
+    ids = {started(house) for _ in range(6)}
+    other = Service(house.settings, house.vision)
+    done: list[str] = []
+
+    def work(service: Service) -> None:
+        while (told := service.work(never)) is not None:
+            done.append(told)
+
+    hands = [threading.Thread(target=work, args=(service,)) for service in (house.service, other)]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    other.close()
+    assert sorted(done) == sorted(f"StartFaceDetection {job}: succeeded" for job in ids)
+    runs = [entry for entry in house.entries() if entry.get("stage") == "run"]
+    assert len(runs) == 6
+    for job in ids:
+        assert len(house.call("GetFaceDetection", JobId=job).result()["Faces"]) == 6
+
+
+def test_a_clip_for_which_there_is_no_room_fails_the_job(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown(house)
+    job = started(house)
+
+    def full(*_: object) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as disk:
+            disk.write(b"frames")
+
+    monkeypatch.setattr(Folders, "open", full)
+    assert "No space left on device" in str(house.service.work(never))
+    assert house.call("GetFaceDetection", JobId=job).result()["JobStatus"] == "FAILED"
+    assert house.entries()[-3]["error"] == "InternalServerError"

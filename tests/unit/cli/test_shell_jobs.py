@@ -1,0 +1,68 @@
+"""Jobs from the shell: started by the library, done by `work`, listed and ended by `jobs`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from countenance import open as opened
+from countenance import settings
+from tests.clips import clip
+from tests.fakes import BLUE, RED
+from tests.unit.cli.conftest import Shell
+
+MAIN = "from countenance.cli import main; main()"
+VIDEO = {"S3Object": {"Bucket": "clips", "Name": "a.mkv"}}
+
+
+def started(home: Path, count: int = 1, frames: int = 4) -> list[str]:
+    folder = settings.load(home).buckets / "clips"
+    folder.mkdir(exist_ok=True)
+    (folder / "a.mkv").write_bytes(clip([(RED, BLUE)], frames))
+    with opened(home) as client:
+        return [client.start_face_detection(Video=VIDEO)["JobId"] for _ in range(count)]
+
+
+def test_work_does_what_waits_and_jobs_lists_it(shell: Shell, home: Path, tmp_path: Path) -> None:
+    assert "No jobs" in shell("jobs", "--home", home).stdout
+    first, second = started(home, 2)
+    assert "waiting" in shell("jobs", "--home", home).stdout
+    assert f"Cancelled: {second}" in shell("jobs", "--home", home, "--cancel", second[:9]).stdout
+    told = shell("work", "--home", home, "--once").stdout
+    assert told == f"StartFaceDetection {first}: succeeded\n"
+    assert shell("work", "--home", home, "--once").stdout == "Nothing waits.\n"
+    table = shell("jobs", "--home", home).stdout
+    lines = [line.split() for line in table.splitlines() if "clips/a.mkv" in line]
+    assert [line[:5] for line in lines] == [
+        [second[:12], "FaceDetection", "clips/a.mkv", "cancelled", "0"],
+        [first[:12], "FaceDetection", "clips/a.mkv", "succeeded", "100"],
+    ]
+    listed = json.loads(shell("jobs", "--home", home, "--json").stdout)
+    assert [job["JobId"] for job in listed] == [second, first]
+    shell("backup", tmp_path / "all.tar", "--home", home, "--without-private")
+    shell("restore", tmp_path / "all.tar", "--home", tmp_path / "again")
+    assert "No jobs" in shell("jobs", "--home", tmp_path / "again").stdout
+    assert "0 of your last 2 jobs" in shell("jobs", "--home", home, "--cancel", "x", code=2).output
+    assert "has ended" in shell("jobs", "--home", home, "--cancel", first, code=1).output
+
+
+def test_a_worker_that_is_told_to_stop_leaves_its_job_to_the_next(shell: Shell, home: Path) -> None:
+    [job] = started(home, frames=120)
+    command = [sys.executable, "-c", MAIN, "work", "--home", str(home)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr is not None
+        for line in worker.stderr:
+            if f"job {job} begins" in line:
+                break
+        time.sleep(0.5)
+        os.kill(worker.pid, signal.SIGTERM)
+        rest = worker.stderr.read()
+    assert worker.wait() == 0, rest
+    [listed] = json.loads(shell("jobs", "--home", home, "--json").stdout)
+    assert (listed["JobState"], listed["Attempts"]) == ("waiting", 0)
+    assert "succeeded" in shell("work", "--home", home, "--once").stdout
