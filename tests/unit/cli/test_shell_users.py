@@ -35,7 +35,7 @@ def users(shell: Shell, home: Path) -> Any:
     return json.loads(shell("users", "list", "family", "--home", home, "--json").stdout)
 
 
-def test_users_are_listed_and_shown(shell: Shell, home: Path, faces: dict[str, str]) -> None:
+def test_users_are_listed_shown_and_erased_by_name(shell: Shell, home: Path, faces: dict[str, str]) -> None:
     assert users(shell, home) == [
         {"UserId": "grace", "UserStatus": "ACTIVE"},
         {"UserId": "nobody-yet", "UserStatus": "CREATED"},
@@ -45,9 +45,6 @@ def test_users_are_listed_and_shown(shell: Shell, home: Path, faces: dict[str, s
     assert face["FaceId"] == faces["mine"]
     assert faces["mine"] in shell("users", "show", "family", "grace", "--home", home).stdout
     assert "No face of family" in shell("users", "show", "family", "nobody-yet", "--home", home).stderr
-
-
-def test_a_user_is_erased_by_name(shell: Shell, home: Path, faces: dict[str, str]) -> None:
     told = json.loads(shell("erase", "--user", "grace", "--home", home, "--json").stdout)
     assert [face["FaceId"] for face in told["ErasedFaces"]] == [faces["mine"]]
     assert [user["UserId"] for user in users(shell, home)] == ["nobody-yet"]
