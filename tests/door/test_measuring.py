@@ -47,7 +47,7 @@ def test_without_labels_there_is_no_figure(album: House) -> None:
     answer = album.call("MeasureCollection", CollectionId="album")
     assert answer.error is not None
     assert answer.error.code == "InvalidParameterException"
-    assert "associate them with users, or tag the collection" in answer.error.message
+    assert "associate faces with users, or tag the collection" in answer.error.message
     assert album.entries()[-1]["result"] == "failed"
 
 

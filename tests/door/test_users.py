@@ -15,7 +15,7 @@ from countenance import office, schema
 from countenance.galleries import users
 from countenance.ledger import subject_tag
 from countenance.ledger.entry import LONGEST as LONGEST_ENTRY
-from countenance.operations import erasure
+from countenance.operations import erasure, searching
 from tests.door.house import House, content
 from tests.fakes import BLUE, GREEN, RED, picture
 
@@ -357,6 +357,15 @@ def test_a_token_made_of_a_name_is_not_kept(house: House, people: dict[str, list
         assert not any(b"zelda-doe" in file for file in files)
     finally:
         house.open()
+
+
+def test_a_search_says_how_many_people_its_entry_does_not_name(
+    house: House, people: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "NAMED", 2)
+    ask(house, "SearchUsers", FaceId=people["both"][0], UserMatchThreshold=0)
+    outcome = house.entries()[-1]
+    assert (len(outcome["subjects"]), outcome["people_not_named"]) == (2, 1)
 
 
 def test_of_the_name_that_a_split_gave_nothing_is_left_once_it_is_undone(

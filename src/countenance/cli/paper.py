@@ -14,6 +14,9 @@ from html import escape
 HIDDEN = "·"
 """What stands where a count is not printed."""
 
+LONG = 24
+"""Characters from which a cell of a table is words or a path, not a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -226,7 +229,12 @@ def _html_table(grid: Grid) -> str:
 
 def _html_row(row: Sequence[str | Number]) -> str:
     first = f'<th scope="row">{_marked(_plain(row[0]))}</th>'
-    return first + "".join(f"<td>{_html_cell(cell)}</td>" for cell in row[1:])
+    return first + "".join(f"<td{_broken(cell)}>{_html_cell(cell)}</td>" for cell in row[1:])
+
+
+def _broken(cell: str | Number) -> str:
+    """What lets a path break, which is longer than a page is wide; a number stays whole."""
+    return ' class="long"' if len(_plain(cell)) > LONG else ""
 
 
 def _html_cell(cell: str | Number) -> str:
@@ -269,6 +277,7 @@ section { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; min-width: 60%; }
 th, td { padding: .28rem .75rem; border-bottom: 1px solid var(--rule); text-align: right; vertical-align: top;
   font-variant-numeric: tabular-nums; }
+.long { text-align: left; overflow-wrap: anywhere; min-width: 10rem; }
 th:first-child { text-align: left; padding-left: 0; }
 thead th { font-weight: 500; font-size: .85rem; color: var(--muted); border-bottom: 1px solid var(--ink); }
 tbody th { font-weight: 400; }

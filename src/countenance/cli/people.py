@@ -29,8 +29,9 @@ def list_(*, collection: str, home: Path, as_json: bool, said: Mapping[str, str]
     if as_json:
         terminal.print_json(found)
         return
-    terminal.print_table(("user", "status"), ((user["UserId"], user["UserStatus"]) for user in found))
-    if not found:
+    if found:
+        terminal.print_table(("user", "status"), ((user["UserId"], user["UserStatus"]) for user in found))
+    else:
         click.echo("There is no user yet. AssociateFaces gives one faces (docs/users.md).", err=True)
 
 
@@ -48,9 +49,10 @@ def show(*, collection: str, user: str, home: Path, as_json: bool, said: Mapping
     if as_json:
         terminal.print_json(found)
         return
-    terminal.print_table(
-        ("face", "photo", "name"),
-        ((face["FaceId"], face["ImageId"], face.get("ExternalImageId", "")) for face in found),
-    )
-    if not found:
+    if found:
+        terminal.print_table(
+            ("face", "photo", "name"),
+            ((face["FaceId"], face["ImageId"], face.get("ExternalImageId", "")) for face in found),
+        )
+    else:
         click.echo(f"No face of {collection} is {user}'s. Is the user spelt as it was made?", err=True)

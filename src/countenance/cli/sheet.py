@@ -25,6 +25,8 @@ def _endings(_context: click.Context, _option: click.Parameter, targets: Sequenc
     for target in targets:
         if target.suffix.lower() not in WRITERS:
             raise PhotoError(f"{target} must end in {' or '.join(sorted(WRITERS))}")
+        if not target.parent.is_dir():
+            raise PhotoError(f"{target} cannot be written: there is no folder {target.parent}")
     return targets
 
 
@@ -49,6 +51,7 @@ photos_option = click.option(
 def save(blocks: Sequence[Block], title: str, targets: Sequence[Path]) -> None:
     for target in targets:
         target.touch(mode=0o600)
+        target.chmod(0o600)  # also where an earlier sheet, or another file, was there
         target.write_bytes(WRITERS[target.suffix.lower()](blocks, title))
         click.echo(f"Wrote {target}.", err=True)
 

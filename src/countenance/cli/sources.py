@@ -160,8 +160,8 @@ class Prefix:
                 yield Item(f"{S3}{self._bucket}/{found.key}", within, stamp)
         except AwsError as fault:
             raise PhotoError(
-                f"{self._address} cannot be listed: {fault.message}. `s3_endpoint` in settings.toml says "
-                "where buckets are; without it each is a folder in the home's `buckets`"
+                f"{self._address} cannot be listed: {fault.message.rstrip('.')}. `s3_endpoint` in "
+                "settings.toml says where buckets are; without it each is a folder in the home's `buckets`"
             ) from fault
         if empty:
             raise PhotoError(f"no object's key in {self._bucket} begins with {self._prefix!r}")

@@ -14,6 +14,7 @@ import click
 import platformdirs
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -109,7 +110,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 
 def _text(cell: object) -> str:
     from_float = f"{cell:.1f}" if isinstance(cell, float) else str(cell)
-    return from_float.replace("[", r"\[")  # rich reads brackets as markup; a file's name may hold them
+    shown = "".join(
+        each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in from_float
+    )
+    return escape(shown)  # rich reads brackets as markup; a file's name may hold them
 
 
 def counting(what: str) -> Progress:

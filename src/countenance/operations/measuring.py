@@ -76,13 +76,13 @@ def counted(sample: Sample, cosine: float) -> metrics.Rate:
 
 def _why(gallery: Gallery, labels: Labels) -> str:
     wanted = {
-        Labels.USERS: f"associate them with users, or tag the collection {PEOPLE}=one-person if each "
+        Labels.USERS: f"associate faces with users, or tag the collection {PEOPLE}=one-person if each "
         "ExternalImageId in it is one person and no two are the same",
-        Labels.EXTERNAL: "give them ExternalImageIds",
+        Labels.EXTERNAL: "give faces ExternalImageIds",
     }
     return (
-        f"nothing says of {FEWEST} faces of {gallery.collection_id} that they show {FEWEST} people, so no "
-        f"figure can be made of them: {wanted[labels]}"
+        f"the labels in {gallery.collection_id} tell fewer than {FEWEST} people apart, so no figure can be "
+        f"made: {wanted[labels]}"
     )
 
 

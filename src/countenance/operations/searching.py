@@ -32,6 +32,9 @@ MOST = 80
 """Candidates where the call sets no MaxFaces. AWS documents none."""
 
 
+NAMED = 4096
+"""People whom the ledger's entry of a search names, each by a tag; more would not fit into an entry."""
+
 HAIR = 1e-5
 """Cosine below a threshold's that is still looked at: rounding Similarity may lift it over."""
 
@@ -166,8 +169,12 @@ def told(  # noqa: PLR0913 - each is a part of the answer
         Told(
             candidates=len(similarities),
             top=similarities[0] if similarities else None,
-            subjects=subjects,
-            further={**of.recorded, **({"kept_out": kept_out} if kept_out else {})},
+            subjects=subjects[:NAMED],
+            further={
+                **of.recorded,
+                **({"kept_out": kept_out} if kept_out else {}),
+                **({"people_not_named": left} if (left := len(subjects[NAMED:])) else {}),
+            },
         ),
         {**of.notes, **notes, **({"x-countenance-kept-out": str(kept_out)} if kept_out else {})},
     )

@@ -19,9 +19,6 @@ from countenance.operations.photos import Sighting
 from countenance.operations.users import named
 from countenance.types import Action, Embedding, Gallery, UserCandidate, Vector
 
-NAMED = 4096
-"""People whom the ledger's entry of a search names, each by a tag; more would not fit into an entry."""
-
 USERS = searching.Asks("UserMatchThreshold", "MaxUsers", searching.MOST)
 
 
@@ -138,7 +135,7 @@ def _nearest(
         first = [face["FaceId"] for face in found.values()]
         every = dict.fromkeys([*first, *(face_id for faces in known.values() for face_id in faces)])
         subjects = dict.fromkeys(concerned.subjects(connection, gallery, list(every)))
-    return found, list(subjects)[:NAMED]
+    return found, list(subjects)
 
 
 def _detail(sighting: Sighting) -> render.Shape:

@@ -88,7 +88,7 @@ class Calibration:
     @property
     def measured_percent(self) -> float:
         """The percent up to which at least 30 measured impostor errors stand behind the scale."""
-        return _percent(self.measured_to)
+        return round(_percent(self.measured_to), 6)  # a sum of floats is no 74.3
 
     def continued(self, rate: float) -> float | None:
         """The cosine where the curve's last segment, continued past the scale's end, has a rate; None where

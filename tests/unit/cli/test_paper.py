@@ -113,3 +113,9 @@ def test_an_axis_has_few_round_ticks(most: int, ticks: int) -> None:
     values = [int(each.replace(",", "")) for each in told]
     assert len(values) == ticks
     assert len({after - before for before, after in itertools.pairwise(values)}) == 1
+
+
+def test_a_path_in_a_table_may_break_and_a_number_may_not() -> None:
+    page = html([Grid("Groups", ("Group", "Faces", "Most typical"), [("1", "96,480", "a/" * 40)])], "")
+    assert "<td>96,480</td>" in page
+    assert f'<td class="long">{"a/" * 40}</td>' in page

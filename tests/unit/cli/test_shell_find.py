@@ -72,6 +72,7 @@ def test_a_sheet_shows_the_faces_says_how_often_it_is_wrong_and_how_to_review(
     shell: Shell, running: TestServer, archive: str, probes: Path, tmp_path: Path
 ) -> None:
     page, picture = tmp_path / "sheet.html", tmp_path / "sheet.png"
+    page.touch(mode=0o644)
     words = "find", probes / "a.png", "-c", archive, "--home", running.home
     told = shell(*words, "--save", page, "--save", picture).stdout
     html = page.read_text("utf-8")
@@ -144,6 +145,8 @@ def test_mistakes_are_told_before_anybody_is_searched(
 ) -> None:
     words = "find", probes / "a.png", "-c", "people", "--home", running.home
     assert "must end in .html or .md or .png" in shell(*words, "--save", "sheet.pdf", code=1).output
+    absent = tmp_path / "absent" / "sheet.html"
+    assert "there is no folder" in shell(*words, "--save", absent, code=1).output
     (tmp_path / "none").mkdir()
     assert "holds no photo" in shell("find", tmp_path / "none", *words[2:], code=1).output
 

@@ -26,7 +26,7 @@ def three(shell: Shell, home: Path, tmp_path: Path, hopper: Pillow.Image, collin
 
 def test_without_labels_it_says_what_to_do(shell: Shell, three: Path) -> None:
     said = shell("measure", "three", "--home", three, code=1).output
-    assert "no figure can be made of them" in said
+    assert "no figure can be made" in said
     assert "countenance:external-image-id=one-person" in said
 
 
