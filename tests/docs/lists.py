@@ -131,10 +131,10 @@ NOTES: Mapping[str, str] = {
     "SearchFacesByImage": "Exact. Searches with the largest face of the photo.",
     "CreateUser": "A `ClientRequestToken` stands for its call for seven days.",
     "ListUsers": "In the order they were made.",
-    "DeleteUser": "Destroys the user's vector; the faces stay.",
+    "DeleteUser": "The faces stay, as nobody's.",
     "AssociateFaces": "At most 100 faces a user. Without a face to compare with, any face is taken. Reasons "
     "of ours: `NOT_THIS_PERSON`, `ANOTHER_FACE_OF_THIS_PHOTO`, `EXCEEDS_MAX_FACES` ([users.md](users.md)).",
-    "DisassociateFaces": "The vector is made anew of the faces that are left.",
+    "DisassociateFaces": "The user is searched by the faces that are left from then on.",
     "SearchUsers": "Exact, among the users' vectors. A user who is searched with is left out.",
     "SearchUsersByImage": "Exact. Searches with the largest face that passes the filter.",
     "StartFaceDetection": "Five frames a second ([jobs.md](jobs.md)).",
