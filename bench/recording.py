@@ -119,7 +119,7 @@ class Recorder:
             size=1000,
             threshold=80.0,
         )
-        admitted = self.gate._admit(connection, self._call, entry, Record({}))
+        admitted = self.gate._admit(connection, self._call, entry, Record({}), "")
         self.gate._conclude(connection, admitted.decision.seq, Result.ANSWERED, told=TOLD)
 
     def prove(self, number: int) -> float:
