@@ -163,7 +163,7 @@ class Database:
     """Transactions on the home's database.
 
     url: an SQLAlchemy URL of SQLite, whose file is made when missing, or of PostgreSQL.
-    name: what PostgreSQL knows this process by for as long as its writer is connected.
+    Its `name` is what PostgreSQL knows this process by for as long as its writer is connected.
     Raises HomeError where the schema is newer than this code, StorageError where the database refuses.
     """
 
