@@ -92,10 +92,13 @@ class FakeSenses:
     card = CARD
     offered = frozenset({Attribute.SMILE})
 
-    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
+    def detect(self, image: Image) -> tuple[Face, ...]:
         colours = np.unique(image.pixels.reshape(-1, 3), axis=0)
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
+
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        return self.detect(image)
 
     def meshes(self, image: Image, faces: Sequence[Face]) -> tuple[Mesh, ...]:
         return tuple(Mesh(np.zeros((478, 3)), 1.0) for _ in faces)
