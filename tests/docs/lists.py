@@ -144,8 +144,8 @@ NOTES: Mapping[str, str] = {
     "are left out.",
     "StartPersonTracking": "People are told apart by their faces.",
     "GetPersonTracking": "Decided by what was asked for at the start. Without the box of the body.",
-    "DetectText": "Its weights are fetched only when asked for. Lines with a word to tell, then words, at most "
-    "a hundred, each with where it stands ([text.md](text.md)).",
+    "DetectText": "Its weights are fetched only when asked for. Lines with a word to tell, then words, at "
+    "most a hundred, each with where it stands ([text.md](text.md)).",
     "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
     "UntagResource": "",
     "ListTagsForResource": "",

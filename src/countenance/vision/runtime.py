@@ -125,7 +125,7 @@ class Session:
 
 
 def _compiled(
-    source: bytes, shape: tuple[int, ...], threads: int, *, of_pixels: bool, any_shape: bool = False
+    source: bytes, shape: tuple[int, ...], threads: int, *, of_pixels: bool, any_shape: bool
 ) -> queue.SimpleQueue[Any]:
     """As many infer requests as threads, each of which has run once."""
     model = _read(source)
