@@ -16,6 +16,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -168,7 +169,9 @@ class Database:
         self._at: int | None = None  # which job of it is at work
         self._committing = False  # whether nobody could tell, were the connection lost, if it is durable
         self._journals: list[Journal] = []
-        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: deque[_Job] = deque()
+        self._enough = threading.Event()  # so many wait as the writer wants
+        self._wanted = 1
         self._held: Connection | None = None  # the writer thread's
         self._closed = False
         self._scrubbing = threading.Lock()
@@ -201,7 +204,9 @@ class Database:
         calls `take_turn` before it appends to a journal. Raises what it raises, and StorageError.
         """
         job = _Job(work, late=late)
-        self._waiting.put(job)
+        self._waiting.append(job)
+        if len(self._waiting) >= self._wanted:
+            self._enough.set()
         while True:
             try:
                 result, fault = job.end.get(timeout=1.0)
@@ -265,7 +270,8 @@ class Database:
         """Finish the writes that wait, then let go of the file."""
         if not self._closed:
             self._closed = True
-            self._waiting.put(None)
+            self._wanted = 0
+            self._enough.set()
             self._thread.join()
             self._readers.dispose()
             self._writer.dispose()
@@ -273,28 +279,25 @@ class Database:
     def _serve(self) -> None:
         batch: list[_Job] = []
         took = 0.0
-        while (first := self._waiting.get()) is not None:
-            batch = self._gather(first, len(batch), time.perf_counter() + took * GATHERING)
+        while True:
+            self._wait(min(BATCH, len(batch) + len(self._waiting)), took * GATHERING)
+            if not self._waiting:
+                self._wait(1)
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            if not batch:
+                break
             began = time.perf_counter()
             for part in self._parts(batch):
                 self._commit(part)
             took = time.perf_counter() - began
         self._let_go()
 
-    def _gather(self, first: _Job, before: int, patience: float) -> list[_Job]:
-        """What waits, up to BATCH; until `patience` also what is late of as many as there were before."""
-        batch = [first]
-        while len(batch) < BATCH:
-            try:
-                left = patience - time.perf_counter() if len(batch) < before else 0
-                job = self._waiting.get(timeout=left) if left > 0 else self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                self._waiting.put(None)
-                break
-            batch.append(job)
-        return batch
+    def _wait(self, wanted: int, patience: float | None = None) -> None:
+        """Until so many writes wait, or for `patience` seconds, or until no more is to come."""
+        self._enough.clear()
+        self._wanted = 0 if self._closed else wanted
+        if len(self._waiting) < self._wanted:
+            self._enough.wait(patience)
 
     def _parts(self, batch: list[_Job]) -> list[list[_Job]]:
         """What shares a commit. On PostgreSQL one late job at most, and first: it locks galleries, then waits
