@@ -144,7 +144,7 @@ class Statement:
 
 def driver(connection: Connection) -> Any:
     """The driver's own connection under SQLAlchemy's."""
-    return connection.connection.driver_connection
+    return connection.connection.dbapi_connection
 
 
 class Database:

@@ -84,10 +84,10 @@ def canonical(entry: Mapping[str, object]) -> bytes:
     in more than one way), for text that is not Unicode, for a number or an entry that is too large.
     """
     for name, value in entry.items():
-        if not name.isascii():
-            raise ValueError(f"{name!r} is no name for a member of an entry")
         if type(value) is not str and not _plain(value):
             _check(name, value)
+    if not "".join(entry).isascii():
+        raise ValueError(f"{[*entry]} holds what is no name for a member of an entry")
     body = _dump(entry).encode()
     if len(body) > LONGEST:
         raise ValueError(f"an entry holds {LONGEST} bytes at most, not {len(body)}")
@@ -112,9 +112,14 @@ def parsed(body: bytes) -> dict[str, Any]:
 
 def _plain(value: object, depth: int = 0) -> bool:
     kind = type(value)
-    if kind is list:
-        return depth < DEEPEST and all(_plain(item, depth + 1) for item in value)  # type: ignore[attr-defined]
-    return kind is str or kind is bool or (kind is int and -_EXACT < value < _EXACT)  # type: ignore[operator]
+    if kind is not list:
+        return kind is str or kind is bool or (kind is int and -_EXACT < value < _EXACT)  # type: ignore[operator]
+    if depth == DEEPEST:
+        return False
+    for item in value:  # type: ignore[attr-defined]
+        if type(item) is not str and not _plain(item, depth + 1):
+            return False
+    return True
 
 
 def _check(name: str, value: object, depth: int = 0) -> None:
