@@ -281,7 +281,7 @@ class Database:
         took = 0.0
         while True:
             self._wait(min(BATCH, len(batch) + len(self._waiting)), took * GATHERING)
-            if not self._waiting:
+            while not (self._waiting or self._closed):
                 self._wait(1)
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             if not batch:
@@ -347,14 +347,14 @@ class Database:
                     self.take_turn(connection)
                 self._at = at
                 results.append(job.work(connection))
+                if not self.shared:
+                    sqlite.check_open(connection)
                 self._at = None
             if self._my_turn:
                 for journal in self._journals:
                     journal.seal(connection)
             if self.shared:
                 postgresql.execute(connection)
-            else:
-                sqlite.check_open(connection)
             self._committing = True
         if self._my_turn:
             for journal in self._journals:

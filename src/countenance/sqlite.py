@@ -85,8 +85,8 @@ def rewrite(url: sa.URL) -> None:
 
 
 def check_open(connection: Connection) -> None:
-    """Raises StorageError where the transaction is no more: a full disk makes SQLite end it, and whatever runs
-    next commits by itself."""
+    """Raises StorageError where the transaction is no more: a full disk makes SQLite end it, and whatever ran
+    next would commit by itself."""
     raw: Any = connection.connection.driver_connection
     if not raw.in_transaction:
         raise StorageError("the database gave up the transaction")

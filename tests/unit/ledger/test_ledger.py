@@ -52,10 +52,6 @@ class Full:
 
     def begin(self, connection: Connection) -> None: ...
 
-    def mark(self) -> None: ...
-
-    def undo(self, connection: Connection) -> None: ...
-
     def seal(self, connection: Connection) -> None:
         raise OSError("no space left on device")
 
@@ -82,7 +78,7 @@ def together(home: Database, *works: Work) -> list[Written | Exception]:
         results = []
         for number, work in enumerate(works, 1):
             results.append(pool.submit(run, work))
-            while home._waiting.qsize() < number:
+            while len(home._waiting) < number:
                 time.sleep(0.001)
         gate.set()
         return [result.result() for result in results]
@@ -174,7 +170,7 @@ def test_work_that_raises_is_undone_alone_and_leaves_no_gap(home: Database, ledg
     )
     assert isinstance(failed, KeyError)
     assert [w.seq for w in (first, second) if isinstance(w, Written)] == [0, 1]
-    assert sizes(home) == [2]
+    assert sizes(home) == [1, 2]  # what came before it was done again, and committed by itself
     with pytest.raises(KeyError):
         home.write(failing)
     assert write(home, ledger)[0].seq == 2
@@ -245,7 +241,7 @@ def test_reading_an_entry_of_another_type_is_no_other_error(home: Database, ledg
 def test_a_tree_that_lost_a_node_it_needs_takes_no_entry(home: Database, ledger: Ledger) -> None:
     write(home, ledger, 4)
     home.write(lambda c: c.execute(nodes.delete().where(nodes.c.level == 2)))
-    again = Ledger(KEY, ORIGIN)
+    again = opened_beside(home)
     with pytest.raises(LedgerError, match="level 2"):
         home.write(lambda c: decision(c, again))
 
@@ -433,6 +429,19 @@ def test_work_undone_after_other_work_leaves_that_in_the_tree(home: Database, le
     write(home, ledger, 3)
     together(home, working, failing, working, failing, failing, working, working)
     assert whole(home, ledger) == 7
+
+
+def test_a_successor_whose_handover_was_undone_signs_nothing(home: Database, ledger: Ledger) -> None:
+    def failing(connection: Connection) -> Written:
+        ledger.hand_over(connection, Ed25519PrivateKey.generate(), NOW)
+        raise KeyError("no")
+
+    write(home, ledger)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            home.write(failing)
+    assert write(home, ledger)[0].seq == 1
+    assert whole(home, ledger) == 2
 
 
 def test_decisions_without_an_outcome_are_told_from_all_else(home: Database, ledger: Ledger) -> None:
