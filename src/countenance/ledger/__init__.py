@@ -356,9 +356,9 @@ def _load(connection: Connection, size: int) -> Tree:
     """The tree of the first `size` entries, from the few nodes that cover them."""
     frontier = Frontier()
     leaves = sa.select(sa.literal(0), entries.c.seq, raw(entries.c.leaf)).where(entries.c.seq == size - 1)
-    stored = sa.select(nodes.c.level, nodes.c.idx, raw(nodes.c.hash)).where(
-        sa.tuple_(nodes.c.level, nodes.c.idx).in_(peaks(size))
-    )
+    # Not a tuple IN (...): SQLite reads the whole table for it.
+    wanted = [sa.and_(nodes.c.level == level, nodes.c.idx == index) for level, index in peaks(size)]
+    stored = sa.select(nodes.c.level, nodes.c.idx, raw(nodes.c.hash)).where(sa.or_(sa.false(), *wanted))
     found = {
         (level, index): value for level, index, value in connection.execute(sa.union_all(leaves, stored))
     }

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from tests.postgres import ON_SQLITE
 
 from countenance.database import Database
 from countenance.errors import LedgerError
-from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, outcome_entry
+from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, _load, outcome_entry
 from countenance.ledger.checkpoint import Checkpoint, cosign, sign
 from countenance.ledger.checkpoint import verify as open_note
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
@@ -244,6 +245,24 @@ def test_a_tree_that_lost_a_node_it_needs_takes_no_entry(home: Database, ledger:
     again = opened_beside(home)
     with pytest.raises(LedgerError, match="level 2"):
         home.write(lambda c: decision(c, again))
+
+
+@ON_SQLITE
+def test_what_the_tree_is_read_from_is_found_by_an_index(home: Database, ledger: Ledger) -> None:
+    """A process reads it again whenever another has appended, or one of its own writes failed."""
+    write(home, ledger, 11)
+    read: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, text: str, values: object, *_: object) -> None:
+        read.append((text, values))
+
+    sa.event.listen(home._readers, "before_cursor_execute", note)
+    with home.reading() as connection:
+        assert _load(connection, 11).size == 11
+        [(text, values)] = read
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+    assert "SEARCH nodes USING INDEX" in str(plan)
+    assert "SCAN nodes" not in str(plan)
 
 
 def test_calls_are_counted_and_those_without_outcome_listed(home: Database, ledger: Ledger) -> None:
