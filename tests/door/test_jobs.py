@@ -396,10 +396,25 @@ def test_police_start_nothing_and_leave_no_job(police: House) -> None:
     assert police.contents()["jobs"] == []
 
 
+def test_a_page_may_be_turned_for_a_day(house: House) -> None:
+    shown(house)
+    job = done(house)
+    token = house.call("GetFaceDetection", JobId=job, MaxResults=4).result()["NextToken"]
+    gate, hours = house.service._gate, dt.timedelta(hours=23, minutes=59)
+    house.service._gate = dataclasses.replace(gate, clock=lambda: dt.datetime.now(dt.UTC) + hours)
+    assert len(house.call("GetFaceDetection", JobId=job, NextToken=token).result()["Faces"]) == 2
+    hours = dt.timedelta(hours=24)
+    assert refusal(house.call("GetFaceDetection", JobId=job, NextToken=token)) == (
+        "InvalidPaginationTokenException"
+    )
+
+
 def test_a_cancelled_job_says_so(house: House) -> None:
     shown(house)
     job = started(house)
+    begun = house.entries()[-2]["seq"]
     assert house.call("CancelJob", JobId=job).result() == {"JobId": job, "JobState": "cancelled"}
+    assert house.entries()[-1]["started"] == begun
     assert refusal(house.call("CancelJob", JobId=job)) == "ConflictException"
     assert house.service.work(never) is None
     answer = house.call("GetFaceDetection", JobId=job).result()

@@ -36,6 +36,9 @@ MOST_OPEN = 20
 MOST_LINES = 1000
 """Findings of one page: Rekognition's; more that are asked for are not an error there."""
 
+PAGED = dt.timedelta(hours=24)
+"""How long a NextToken of results stands (Rekognition's)."""
+
 _STATUS = {
     State.WAITING: "IN_PROGRESS",
     State.RUNNING: "IN_PROGRESS",
@@ -161,7 +164,7 @@ def page(
     shown = found[:limit]
     answer |= {"VideoMetadata": facts["video"], member: [line(each) for each in shown]}
     if len(found) > limit:
-        answer["NextToken"] = pages.seal(tools.keys, call, start + limit)
+        answer["NextToken"] = pages.seal(tools.keys, call, start + limit, PAGED)
     return answer, shown, facts
 
 
@@ -225,7 +228,8 @@ def cancel_job(call: Call, tools: Tools) -> Commit:
             raise ResourceNotFound("Could not find JobId")
         if not jobs.cancel(connection, job, call.now):
             raise Conflict(f"the job has ended: {job.state}")
-        return Done({"JobId": job.job_id, "JobState": State.CANCELLED.value})
+        told = Told(further={"started": job.started})  # the decision that let it in: which job it was
+        return Done({"JobId": job.job_id, "JobState": State.CANCELLED.value}, told)
 
     return Commit(write)
 
