@@ -36,8 +36,11 @@ BATCH = 128
 """Writes gathered into one commit at most; more would only delay the first of them."""
 
 GATHERING = 0.6
-"""Share of the last commit's time that the next one waits for as many writes as that had: where fsync is
-slow or the processor busy, writers that were answered together come back together (bench/recording.py)."""
+"""Share of the last commit's time that the next one waits for whom that answered, beside those who came
+meanwhile: where fsync is slow or the processor busy they come back together (bench/recording.py)."""
+
+LONGEST_GATHERING = 0.02
+"""Seconds of it at most: long work in one commit holds up the next no longer than a slow disk would."""
 
 PATIENCE = 5.0
 """Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
@@ -280,7 +283,8 @@ class Database:
         batch: list[_Job] = []
         took = 0.0
         while True:
-            self._wait(min(BATCH, len(batch) + len(self._waiting)), took * GATHERING)
+            patience = min(took * GATHERING, LONGEST_GATHERING)
+            self._wait(min(BATCH, len(batch) + len(self._waiting)), patience)
             while not (self._waiting or self._closed):
                 self._wait(1)
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
