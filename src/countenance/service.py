@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 
-from countenance import jobs
+from countenance import jobs, results
 from countenance.answer import Answer
 from countenance.aws import declaration, model, sigv4
 from countenance.aws.notify import Topics
@@ -70,9 +70,10 @@ class Service:
                 ledger=ledger,
                 vault=Vault(self._keys),
                 retention=policy.retention,
-                tells=bool(settings.sns_endpoint),
+                topics=Topics(settings.sns_endpoint, settings.sns_topics),
+                most=settings.job_megabytes * 1_000_000,
             )
-            self._topics = Topics(settings.sns_endpoint)
+            self._topics = tools.topics
             self._gate = Gate(
                 self._database,
                 policy,
@@ -114,7 +115,7 @@ class Service:
         return self.call(request.header("x-amz-target"), request.body, found[key], declared)
 
     def work(self, stopping: Callable[[], bool]) -> str | None:
-        """Take the job that has waited longest through the door: what became of it, None where none waits.
+        """Take a job that waits through the door: what became of it, None where none waits.
 
         stopping: whether to leave it to another worker. Raises StorageError, LedgerError.
         """
@@ -143,6 +144,11 @@ class Service:
             if not jobs.anyone_to_tell(connection, now()):
                 return None
         return self._database.write(lambda connection: jobs.to_tell(connection, now()))
+
+    def sweep(self) -> Iterator[str]:
+        """Destroy what jobs found and nobody may read any more; that something was. Raises StorageError."""
+        if results.sweep(self._database):
+            yield "discarded results destroyed"
 
     def recognise(self, request: sigv4.Request) -> None:
         """Whether a request names a key in force, before its body is read. Raises NotAuthenticated."""

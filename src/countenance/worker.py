@@ -3,7 +3,7 @@
 Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
 the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty
 that fails is logged and tried again at its next turn; the others go on. Each writes its own entries. A Crew
-does queued jobs, one after another, and tells topics of their ends.
+does queued jobs, one after another, tells topics of their ends, and forgets what they found in its time.
 """
 
 from __future__ import annotations
@@ -131,12 +131,25 @@ class Worker:
 
 
 class Crew:
-    """A home's queued work: jobs in one thread, news of their ends in another, so that neither waits."""
+    """A home's queued work: jobs in one thread; news of their ends, and the end of their results, in another,
+    so that neither waits."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._jobs = Worker([Duty("jobs", SECOND, self._work)])
-        self._news = Worker([Duty("notifications", SECOND, lambda _now: service.announce())])
+        self._news = Worker(
+            [
+                Duty("notifications", SECOND, lambda _now: service.announce()),
+                Duty("discarded", MINUTE, lambda _now: service.sweep()),
+                Duty("results", HOUR, self._forget),
+            ]
+        )
+
+    def _forget(self, now: dt.datetime) -> Iterable[str]:
+        """Where nobody but this crew keeps the home's times."""
+        with upkeep.opened(self._service.settings) as home:
+            for done in home.expire_results(now):
+                yield f"{done.what}, by {done.rule}"
 
     def _work(self, _now: dt.datetime) -> Iterable[str]:
         while not self._jobs.stopping:

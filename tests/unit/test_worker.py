@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from countenance import office, settings
+from countenance import jobs, office, settings
+from countenance.database import Database
 from countenance.errors import StorageError
+from countenance.keys import Keys
 from countenance.ledger.checkpoint import read_key, verify, witness_key
+from countenance.office import secret_of
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
 from countenance.worker import HOUR, MINUTE, Crew, Duty, Worker, duties
@@ -117,12 +120,14 @@ def test_a_witness_that_does_not_answer_is_told_of(home: Settings, caplog: pytes
 
 
 def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
+    home: Settings,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Home:
         """A service with three jobs, the second of which the database refuses."""
 
-        def __init__(self) -> None:
+        def __init__(self, settings: Settings) -> None:
+            self.settings = settings
             self.waiting = ["one", "broken", "three"]
             self.asked: list[bool] = []
 
@@ -137,18 +142,57 @@ def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
         def announce(self) -> Iterator[str]:
             yield "told"
 
-    home = Home()
-    crew = Crew(cast("Service", home))
+        def sweep(self) -> Iterator[str]:
+            yield "swept"
+
+    service = Home(home)
+    crew = Crew(cast("Service", service))
     with caplog.at_level(logging.ERROR):
-        assert crew.turn() == (["one", "told"], ["jobs"])
+        assert crew.turn() == (["one", "told", "swept"], ["jobs"])
     assert "the disk is full" in caplog.text
     crew.start()
     deadline = time.monotonic() + 20
-    while home.waiting or len(home.asked) < 4:
+    while service.waiting or len(service.asked) < 4:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     crew.stop()
-    assert home.asked == [False] * len(home.asked)
-    asked = len(home.asked)
+    assert service.asked == [False] * len(service.asked)
+    asked = len(service.asked)
     assert crew.turn() == ([], [])
-    assert len(home.asked) == asked
+    assert len(service.asked) == asked
+
+
+def test_a_crew_forgets_results_where_nobody_else_keeps_the_homes_times(
+    home: Settings,
+) -> None:
+    """As where a home is used by the shell alone."""
+
+    class Home:
+        settings = home
+
+        def nothing(self, *_: object) -> None:
+            return None
+
+        work = nothing
+
+        def announce(self) -> Iterator[str]:
+            yield from ()
+
+        sweep = announce
+
+    database = Database(home.database_url)
+    now = dt.datetime.now(dt.UTC)
+    with database.reading() as connection:
+        [organisation] = Keys(secret_of(home.master_key)).organisations(connection)
+    add = {"asked": b"", "question": b"", "started": 0, "account": organisation.account, "key": "k"}
+    old = (now - jobs.KEPT).timestamp()
+    database.write(
+        lambda connection: jobs.add(connection, job_id="a", operation="Start", created=old, ended=old, **add)
+    )
+    try:
+        assert Crew(cast("Service", Home())).turn() == (
+            [f"1 jobs of account {organisation.account} forgotten, by countenance/results"],
+            [],
+        )
+    finally:
+        database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import hmac
 import json
 
@@ -13,26 +14,33 @@ from countenance.operations import Call
 
 _MAC = 16
 
+VALID = dt.timedelta(hours=24)
+"""As long as Rekognition's of results of stored video; a token of any other list here lasts as long."""
+
 
 def seal(keys: Keys, call: Call, after: int) -> str:
     """A token that continues this call past row `after`."""
-    return base64.urlsafe_b64encode(keys.token(_question(call, after)) + str(after).encode()).decode()
+    until = int((call.now + VALID).timestamp())
+    told = f"{after}.{until}".encode()
+    return base64.urlsafe_b64encode(keys.token(_question(call, after, until)) + told).decode()
 
 
 def after(keys: Keys, call: Call) -> int:
     """Where the call's NextToken says to go on; 0 without one.
 
-    Raises InvalidPaginationToken for a token that this home did not make for this very question.
+    Raises InvalidPaginationToken for a token that this home did not make for this very question, or too long
+    ago.
     """
     token = call.request.get("NextToken")
     if token is None:
         return 0
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
-        row = int(raw[_MAC:])
+        row, until = map(int, raw[_MAC:].split(b"."))
     except (binascii.Error, ValueError):
         raise InvalidPaginationToken from None
-    if not hmac.compare_digest(raw[:_MAC], keys.token(_question(call, row))):
+    mine = hmac.compare_digest(raw[:_MAC], keys.token(_question(call, row, until)))
+    if not mine or call.now.timestamp() >= until:
         raise InvalidPaginationToken
     return row
 
@@ -42,7 +50,8 @@ def limit(call: Call, most: int = 1000) -> int:
     return call.request.get("MaxResults") or most
 
 
-def _question(call: Call, row: int) -> bytes:
+def _question(call: Call, row: int, until: int) -> bytes:
     asked = {k: v for k, v in call.request.items() if k not in {"NextToken", "MaxResults"}}
     gallery = call.gallery.number if call.gallery else 0
-    return json.dumps([call.operation, call.caller.account, gallery, asked, row], sort_keys=True).encode()
+    question = [call.operation, call.caller.account, gallery, asked, row, until]
+    return json.dumps(question, sort_keys=True).encode()
