@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from countenance import jobs, office, settings
+from countenance import jobs, office, schema, settings
 from countenance.database import Database
 from countenance.errors import StorageError
+from countenance.jobs import State
 from countenance.keys import Keys
 from countenance.ledger.checkpoint import read_key, verify, witness_key
 from countenance.office import secret_of
@@ -184,11 +185,19 @@ def test_a_crew_forgets_results_where_nobody_else_keeps_the_homes_times(
     now = dt.datetime.now(dt.UTC)
     with database.reading() as connection:
         [organisation] = Keys(secret_of(home.master_key)).organisations(connection)
-    add = {"asked": b"", "question": b"", "started": 0, "account": organisation.account, "key": "k"}
-    old = (now - jobs.KEPT).timestamp()
-    database.write(
-        lambda connection: jobs.add(connection, job_id="a", operation="Start", created=old, ended=old, **add)
-    )
+    row = {
+        "job_id": "a",
+        "account": organisation.account,
+        "key": "k",
+        "operation": "StartFaceDetection",
+        "asked": b"",
+        "question": b"",
+        "started": 0,
+        "state": State.SUCCEEDED.value,
+        "created": 0.0,
+        "ended": (now - jobs.KEPT).timestamp(),
+    }
+    database.write(lambda connection: connection.execute(schema.jobs.insert().values(**row)))
     try:
         assert Crew(cast("Service", Home())).turn() == (
             [f"1 jobs of account {organisation.account} forgotten, by countenance/results"],
