@@ -41,7 +41,7 @@ def pack(lines: Sequence[Finding]) -> bytes:
     """A page."""
     written = [f"{each.at}\t{each.person}\t{each.body}" for each in lines]
     assert not any("\n" in line for line in written)
-    return zlib.compress("\n".join(written).encode())
+    return zlib.compress("\n".join(written).encode(), 1)  # a tenth larger than by 6, in a quarter of the time
 
 
 def _unpack(page: bytes) -> list[Finding]:

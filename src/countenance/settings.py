@@ -56,7 +56,7 @@ class Settings:
     sns_endpoint: str = ""
     sns_topics: tuple[str, ...] = ()
     job_hours: int = 12
-    job_megabytes: int = 200
+    job_megabytes: int = 500
     region: str = "us-east-1"
     threads: int = 0
     waiting: int = 64
