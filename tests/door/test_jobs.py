@@ -762,6 +762,41 @@ def test_two_workers_on_one_postgresql_do_each_job_once(postgres: Server, tmp_pa
         _two_workers(house)
 
 
+def test_two_servers_on_one_postgresql_make_one_job_of_a_token_and_twenty_at_most(
+    postgres: Server, tmp_path: Path
+) -> None:
+    with (
+        postgres.fresh() as url,
+        contextlib.closing(House(tmp_path / "home", database=url)) as house,
+        contextlib.closing(Service(house.settings, house.vision)) as other,
+    ):
+        shown(house)
+        for number in range(6):
+            answers = _at_once(house, other, ClientRequestToken=f"token-{number}")
+            assert len({answer.result()["JobId"] for answer in answers}) == 1
+        for _ in range(13):
+            started(house)
+        answers = _at_once(house, other)
+        assert sorted(answer.error is None for answer in answers) == [False, True]
+        assert len(house.call("ListJobs").result()["Jobs"]) == 20
+
+
+def _at_once(house: House, other: Service, **request: Any) -> list[Answer]:
+    body = json.dumps({"Video": VIDEO, **request}).encode()
+    target, go, answers = "RekognitionService.StartFaceDetection", threading.Barrier(2), []
+
+    def call(service: Service) -> None:
+        go.wait()
+        answers.append(service.call(target, body, house.caller, Declared()))
+
+    hands = [threading.Thread(target=call, args=(service,)) for service in (house.service, other)]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    return answers
+
+
 def _two_workers(house: House) -> None:
     shown(house)
     ids = {started(house) for _ in range(6)}
@@ -783,45 +818,6 @@ def _two_workers(house: House) -> None:
     assert len(runs) == 6
     for job in ids:
         assert len(house.call("GetFaceDetection", JobId=job).result()["Faces"]) == 6
-
-
-def test_of_two_servers_one_token_makes_one_job_and_twenty_are_the_limit(
-    postgres: Server, tmp_path: Path
-) -> None:
-    with (
-        postgres.fresh() as url,
-        contextlib.closing(House(tmp_path / "home", database=url)) as house,
-        contextlib.ExitStack() as undo,
-    ):
-        shown(house)
-        servers = [Service(house.settings, house.vision) for _ in range(2)]
-        for server in servers:
-            undo.callback(server.close)
-
-        def at_once(**request: Any) -> list[Answer]:
-            gate = threading.Barrier(len(servers))
-            answers: list[Answer] = []
-
-            def start(server: Service) -> None:
-                body = json.dumps({"Video": VIDEO, **request}).encode()
-                gate.wait()
-                answers.append(
-                    server.call("RekognitionService.StartFaceDetection", body, house.caller, Declared())
-                )
-
-            hands = [threading.Thread(target=start, args=(server,)) for server in servers]
-            for hand in hands:
-                hand.start()
-            for hand in hands:
-                hand.join()
-            return answers
-
-        for number in range(12):
-            assert len({each.result()["JobId"] for each in at_once(ClientRequestToken=f"t{number}")}) == 1
-        assert house.sql("SELECT count(*) FROM jobs") == [12]
-        for _ in range(8):
-            at_once()
-        assert house.sql("SELECT count(*) FROM jobs") == [20]
 
 
 def test_cancelling_and_renewing_wait_for_each_other_in_one_order(

@@ -38,6 +38,9 @@ MOST_OPEN = 20
 MOST_LINES = 1000
 """Findings or jobs of one page: Rekognition's; more that are asked for are not an error there."""
 
+PAGED = dt.timedelta(hours=24)
+"""How long a NextToken of results stands (Rekognition's)."""
+
 MOST_STORED = 20
 """So many times what one job may keep, all of an organisation's jobs may: one more is not started."""
 
@@ -162,7 +165,7 @@ def page(
     shown = found[:limit]
     answer |= {"VideoMetadata": facts["video"], member: [line(each) for each in shown]}
     if len(found) > limit:
-        answer["NextToken"] = pages.seal(tools.keys, call, start + limit)
+        answer["NextToken"] = pages.seal(tools.keys, call, start + limit, PAGED)
     return answer, shown, facts
 
 

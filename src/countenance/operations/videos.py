@@ -59,7 +59,7 @@ def detect(call: Call, tools: Tools) -> Commit:
     asked = photos.asked([call.request["FaceAttributes"]])
     lease = queued.held(call)
     with _opened(call, tools) as clip:
-        for look in watching.look(tools.vision, clip, asked):
+        for look in watching.look(tools.vision, clip, asked, meanwhile=lease.tell):
             at = look.frame.timestamp_ms
             lines = [
                 _line(at, render.face_detail(face, description, every=every))
@@ -131,7 +131,7 @@ def follow(call: Call, tools: Tools) -> Commit:
     watched = _watch(call, tools, asked, call.request["SamplesPerSecond"])
     lines, people = [], []
     for person in watched.people:
-        [each] = timeline.as_json([timeline.timeline(person, watched.step_ms)])
+        [each] = timeline.as_json([timeline.timeline(person, watched.step_ms, queued.held(call).tell)])
         samples = each.pop("Samples")
         lasting = {render.MEMBERS[name]: render.trait(value) for name, value in person.traits.items()}
         people.append(each | ({"Face": lasting} if lasting else {}))

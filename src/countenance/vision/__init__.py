@@ -21,9 +21,7 @@ from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
 from countenance.vision.sface import SFace
-from countenance.vision.yunet import CANVASES, YuNet
-
-THOROUGH: Final = CANVASES[-1]
+from countenance.vision.yunet import YuNet
 
 
 class Detector(Protocol):
@@ -31,8 +29,11 @@ class Detector(Protocol):
 
     card: zoo.Card
 
-    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most. largest: side in pixels that a look may take."""
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most."""
+
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        """The same of a frame of a clip, quicker. crowded: the frame before had small faces."""
 
 
 class Landmarker(Protocol):
@@ -155,12 +156,16 @@ class Vision:
         """The attributes that a calibrated card backs."""
         return self.describer.offered
 
-    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most.
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most."""
+        return self.detector.detect(image)
 
-        largest: side in pixels that a look may take. Less than THOROUGH is quicker and misses small faces.
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        """The faces of a frame of a clip, largest first, a hundred at most: quicker, without the smallest.
+
+        crowded: the frame before had small faces.
         """
-        return self.detector.detect(image, largest)
+        return self.detector.glance(image, crowded=crowded)
 
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
