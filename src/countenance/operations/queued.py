@@ -44,6 +44,9 @@ PAGED = dt.timedelta(hours=24)
 MOST_STORED = 20
 """So many times what one job may keep, all of an organisation's jobs may: one more is not started."""
 
+PAGED = dt.timedelta(hours=24)
+"""How long a NextToken of results stands (Rekognition's)."""
+
 _STATUS = {
     State.WAITING: "IN_PROGRESS",
     State.RUNNING: "IN_PROGRESS",
