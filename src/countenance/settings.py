@@ -29,8 +29,8 @@ class Settings:
     sns_endpoint: the URL of an SNS service that is told when a job on stored video is over; empty means that
     a call with a NotificationChannel is refused.
     sns_topics: the topics that may be told, with this server's own credentials: each an ARN, or how one
-    begins with a `*` behind it, and perhaps, after a space, the account of the one organisation that may
-    name it; others are refused.
+    begins with a `*` behind it; `{account}` stands for the organisation that asks, and one that is written
+    after a space may alone name it. Others are refused.
     job_hours: how long a job may take.
     job_megabytes: how much the results of a job may take in the database; the jobs of an organisation
     twenty times as much.

@@ -587,6 +587,8 @@ CHANNEL = {
         (("arn:aws:sns:us-east-1:999999999999:*", "arn:aws:sns:eu-west-1:*"), True),
         (("arn:aws:sns:us-east-1:111122223333:* {account}",), False),
         (("arn:aws:sns:us-east-1:111122223333:* 999999999999",), True),
+        (("arn:aws:sns:us-east-1:111122223333:{{account}}-*",), True),
+        (("arn:aws:sns:us-east-1:111122223333:ends {{account}}",), False),
     ],
 )
 def test_only_topics_that_the_operator_named_are_told(

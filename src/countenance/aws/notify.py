@@ -29,7 +29,7 @@ class Topics:
     """The topics of an SNS service. endpoint: its URL; empty for none. allowed: as `sns_topics` in
     settings.toml."""
 
-    def __init__(self, endpoint: str, allowed: Sequence[str]) -> None:
+    def __init__(self, endpoint: str, allowed: Sequence[str] = ()) -> None:
         self._endpoint = endpoint
         self._allowed = tuple(line.split() for line in allowed)
         self._config = Config(
@@ -68,6 +68,6 @@ class Topics:
 
 def _covers(line: Sequence[str], topic: str, account: str) -> bool:
     """Whether a line of the setting lets an organisation have a topic told."""
-    wanted, *only = line or [""]
+    wanted, *only = (word.replace("{account}", account) for word in line or [""])
     told = topic.startswith(wanted[:-1]) if wanted.endswith("*") else topic == wanted
     return told and only in ([], [account])

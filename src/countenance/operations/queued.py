@@ -38,9 +38,6 @@ MOST_OPEN = 20
 MOST_LINES = 1000
 """Findings or jobs of one page: Rekognition's; more that are asked for are not an error there."""
 
-PAGED = dt.timedelta(hours=24)
-"""How long a NextToken of results stands (Rekognition's)."""
-
 MOST_STORED = 20
 """So many times what one job may keep, all of an organisation's jobs may: one more is not started."""
 
