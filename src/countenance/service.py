@@ -27,6 +27,7 @@ from countenance.operations import SIMILARITY, Tools, queued
 from countenance.policy import Policy
 from countenance.settings import Settings
 from countenance.types import Caller
+from countenance.upkeep import Upkeep
 from countenance.vision import Vision
 
 LOG = logging.getLogger(__name__)
@@ -149,6 +150,13 @@ class Service:
         """Destroy what jobs found and nobody may read any more; that something was. Raises StorageError."""
         if results.sweep(self._database):
             yield "discarded results destroyed"
+
+    def forget(self, now: dt.datetime) -> Iterator[str]:
+        """Forget jobs whose time is over; what was, in words. Raises StorageError."""
+        tools = self._gate.tools
+        home = Upkeep(tools.database, tools.ledger, tools.keys, tools.vault, tools.retention, tools.galleries)
+        for done in home.expire_results(now):
+            yield f"{done.what}, by {done.rule}"
 
     def recognise(self, request: sigv4.Request) -> None:
         """Whether a request names a key in force, before its body is read. Raises NotAuthenticated."""

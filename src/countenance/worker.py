@@ -147,15 +147,9 @@ class Crew:
             [
                 Duty("notifications", SECOND, lambda _now: service.announce()),
                 Duty("discarded", MINUTE, lambda _now: service.sweep()),
-                Duty("results", HOUR, self._forget),
+                Duty("results", HOUR, service.forget),  # perhaps nobody else keeps the home's times
             ]
         )
-
-    def _forget(self, now: dt.datetime) -> Iterable[str]:
-        """Where nobody but this crew keeps the home's times."""
-        with upkeep.opened(self._service.settings) as home:
-            for done in home.expire_results(now):
-                yield f"{done.what}, by {done.rule}"
 
     def _work(self, _now: dt.datetime) -> Iterable[str]:
         while not self._jobs.stopping:

@@ -712,8 +712,8 @@ def test_results_are_forgotten_after_their_time_and_the_ledger_says_so(house: Ho
     assert [each["JobState"] for each in house.call("ListJobs").result()["Jobs"]] == ["waiting"]
     house.service._gate = gate
     assert house.call("GetFaceDetection", JobId=job).error is None
+    assert list(house.service.forget(now + dt.timedelta(days=6, hours=23))) == []
     with upkeep.opened(house.settings) as home:
-        assert home.expire_results(now + dt.timedelta(days=6, hours=23)) == []
         [gone] = home.expire_results(now + dt.timedelta(days=7, hours=1))
     assert (gone.rule, gone.what) == (
         "countenance/results",

@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from countenance import jobs, office, schema, settings
-from countenance.database import Database
+from countenance import office, settings
 from countenance.errors import StorageError
-from countenance.jobs import State
-from countenance.keys import Keys
 from countenance.ledger.checkpoint import read_key, verify, witness_key
-from countenance.office import secret_of
 from countenance.settings import Settings
 from countenance.types import OrganisationKind
 from countenance.worker import HOUR, MINUTE, Crew, Duty, Worker, duties
@@ -127,8 +123,7 @@ def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
     class Home:
         """A service with three jobs, the second of which the database refuses."""
 
-        def __init__(self, settings: Settings) -> None:
-            self.settings = settings
+        def __init__(self) -> None:
             self.waiting = ["one", "broken", "three"]
             self.asked: list[bool] = []
 
@@ -146,10 +141,13 @@ def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
         def sweep(self) -> Iterator[str]:
             yield "swept"
 
-    service = Home(home)
+        def forget(self, _now: dt.datetime) -> Iterator[str]:
+            yield "forgotten"
+
+    service = Home()
     crew = Crew(cast("Service", service))
     with caplog.at_level(logging.ERROR):
-        assert crew.turn() == (["one", "told", "swept"], ["jobs"])
+        assert crew.turn() == (["one", "told", "swept", "forgotten"], ["jobs"])
     assert "the disk is full" in caplog.text
     crew.start()
     deadline = time.monotonic() + 20
@@ -161,47 +159,3 @@ def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
     asked = len(service.asked)
     assert crew.turn() == ([], [])
     assert len(service.asked) == asked
-
-
-def test_a_crew_forgets_results_where_nobody_else_keeps_the_homes_times(
-    home: Settings,
-) -> None:
-    """As where a home is used by the shell alone."""
-
-    class Home:
-        settings = home
-
-        def nothing(self, *_: object) -> None:
-            return None
-
-        work = nothing
-
-        def announce(self) -> Iterator[str]:
-            yield from ()
-
-        sweep = announce
-
-    database = Database(home.database_url)
-    now = dt.datetime.now(dt.UTC)
-    with database.reading() as connection:
-        [organisation] = Keys(secret_of(home.master_key)).organisations(connection)
-    row = {
-        "job_id": "a",
-        "account": organisation.account,
-        "key": "k",
-        "operation": "StartFaceDetection",
-        "asked": b"",
-        "question": b"",
-        "started": 0,
-        "state": State.SUCCEEDED.value,
-        "created": 0.0,
-        "ended": (now - jobs.KEPT).timestamp(),
-    }
-    database.write(lambda connection: connection.execute(schema.jobs.insert().values(**row)))
-    try:
-        assert Crew(cast("Service", Home())).turn() == (
-            [f"1 jobs of account {organisation.account} forgotten, by countenance/results"],
-            [],
-        )
-    finally:
-        database.close()
