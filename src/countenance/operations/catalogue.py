@@ -14,6 +14,7 @@ from countenance.operations import (
     always,
     distinguishing,
     enrolment,
+    equipment,
     erasure,
     faces,
     galleries,
@@ -66,6 +67,7 @@ SERVED: Mapping[str, Operation] = {
     **videos.OPERATIONS,
     **text.OPERATIONS,
     **moderation.OPERATIONS,
+    **equipment.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 
