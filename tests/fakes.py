@@ -20,6 +20,8 @@ from countenance.types import (
     Embedding,
     Face,
     Image,
+    Instance,
+    Label,
     Landmarks,
     Point,
     Pose,
@@ -83,11 +85,11 @@ class FakeVision(Vision):
 
     def __init__(self) -> None:
         senses = FakeSenses()
-        super().__init__(senses, senses, senses, senses)
+        super().__init__(senses, senses, senses, senses, senses)
 
 
 class FakeSenses:
-    """Detector, landmarker, embedder and describer in one. Everybody smiles; more it cannot tell."""
+    """Detector, landmarker, embedder, describer and labeler in one. Everybody smiles; more it cannot tell."""
 
     card = CARD
     offered = frozenset({Attribute.SMILE})
@@ -113,6 +115,17 @@ class FakeSenses:
     ) -> tuple[Mapping[Attribute, Trace], ...]:
         shown = {each: Trait(True, 90.0) for each in self.offered.intersection(asked)}
         return tuple(MappingProxyType(shown) for _ in faces)
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        return (CARD,)
+
+    def label(self, image: Image) -> tuple[Label, ...]:
+        """A square is a person; a picture without any is of a beach."""
+        people = tuple(Instance(face.box, face.confidence) for face in self.detect(image))
+        if not people:
+            return Label("Beach", 80.0), Label("Nature", 80.0), Label("Outdoors", 80.0)
+        return (Label("Person", people[0].confidence, people),)
 
     def placed(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         return tuple(faces)

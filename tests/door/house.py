@@ -19,7 +19,7 @@ from countenance.postgresql import address
 from countenance.schema import metadata
 from countenance.service import Service
 from countenance.settings import Settings
-from countenance.types import Attribute, Caller, Description, Embedding, Face, Image, OrganisationKind
+from countenance.types import Attribute, Caller, Description, Embedding, Face, Image, Label, OrganisationKind
 from tests.fakes import FakeVision
 
 LEDGER = {"entries", "nodes", "checkpoints", "keys", "calls", "vault", "vault_keys"}
@@ -51,6 +51,10 @@ class WatchedVision(FakeVision):
     ) -> tuple[Description, ...]:
         self._watch()
         return super().describe(image, faces, asked)
+
+    def label(self, image: Image) -> tuple[Label, ...]:
+        self._watch()
+        return super().label(image)
 
     def embed(
         self, image: Image, faces: Sequence[Face], described: Sequence[Description] | None = None

@@ -18,6 +18,7 @@ from countenance.operations import (
     faces,
     galleries,
     grouping,
+    labels,
     measuring,
     queued,
     record,
@@ -49,6 +50,7 @@ def _not_offered(call: Call, tools: Tools) -> NoReturn:
 
 SERVED: Mapping[str, Operation] = {
     **faces.OPERATIONS,
+    **labels.OPERATIONS,
     **galleries.OPERATIONS,
     **enrolment.OPERATIONS,
     **searching.OPERATIONS,

@@ -9,15 +9,18 @@ from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
 from countenance.errors import ModelError
-from countenance.types import Attribute, Description, Embedding, Face, Image, Trace
+from countenance.types import Attribute, Description, Embedding, Face, Image, Label, Trace
 from countenance.vision import zoo
 from countenance.vision.ages import DlibGender, FaceApiAges
 from countenance.vision.attributes import Attributes, Head, Net
 from countenance.vision.blendshapes import Blendshapes
 from countenance.vision.calibration import ADULTS, Calibration, Genuine
+from countenance.vision.centernet import CenterNet
 from countenance.vision.expressions import FaceApiExpressions, MiniXception
 from countenance.vision.faceres import FaceRes
 from countenance.vision.heads import Heads
+from countenance.vision.imagenet import EfficientNet
+from countenance.vision.labels import Classifier, Finder, Labels
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
 from countenance.vision.sface import SFace
@@ -72,6 +75,17 @@ class Embedder(Protocol):
         """One embedding per face, in order."""
 
 
+class Labeler(Protocol):
+    """Says what whole pictures show."""
+
+    @property
+    def cards(self) -> tuple[zoo.Card, ...]:
+        """The cards of the models it looks with."""
+
+    def label(self, image: Image) -> tuple[Label, ...]:
+        """What a picture shows, most probable first."""
+
+
 Sense = TypeVar("Sense")
 
 DETECTORS: Final[Mapping[str, Callable[[zoo.Card, int | None], Detector]]] = {"YuNet": YuNet}
@@ -88,6 +102,10 @@ NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {
     "MediaPipeLandmarks": Lips,
     "MiniXception": MiniXception,
 }
+FINDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Finder]]] = {"CenterNet": CenterNet}
+CLASSIFIERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Classifier]]] = {
+    "EfficientNet": EfficientNet
+}
 HEADS: Final[Mapping[str, Callable[[zoo.Card], Head]]] = {"Heads": Heads}
 
 
@@ -99,12 +117,18 @@ class Vision:
     """
 
     def __init__(
-        self, detector: Detector, landmarker: Landmarker, embedder: Embedder, describer: Describer
+        self,
+        detector: Detector,
+        landmarker: Landmarker,
+        embedder: Embedder,
+        describer: Describer,
+        labeler: Labeler,
     ) -> None:
         self.detector = detector
         self.landmarker = landmarker
         self.embedder = embedder
         self.describer = describer
+        self.labeler = labeler
 
     @classmethod
     def load(
@@ -113,6 +137,8 @@ class Vision:
         detector: str = "yunet-2023mar",
         landmarker: str = "mediapipe-face-landmarker",
         embedder: str = "sface-2021dec",
+        finder: str = "centernet-mobilenetv3",
+        classifier: str = "efficientnet-lite2",
         threads: int | None = None,
         commercial_only: bool = False,
     ) -> Vision:
@@ -133,6 +159,7 @@ class Vision:
                 {card.id: NETS[card.family](card, threads) for card in offered if card.family in NETS},
                 {card.id: HEADS[card.family](card) for card in offered if card.family in HEADS},
             ),
+            Labels(_build(FINDERS, named(finder), threads), _build(CLASSIFIERS, named(classifier), threads)),
         )
 
     @property
@@ -176,6 +203,10 @@ class Vision:
             for face, mesh, shown in zip(faces, meshes, traits, strict=True)
         )
 
+    def label(self, image: Image) -> tuple[Label, ...]:
+        """What the picture shows, most probable first: names of the taxonomy."""
+        return self.labeler.label(image)
+
     def embed(
         self, image: Image, faces: Sequence[Face], described: Sequence[Description] | None = None
     ) -> tuple[Embedding, ...]:
@@ -189,6 +220,11 @@ class Vision:
             pairs = zip(faces, described, strict=True)
             placed = tuple(replace(face, landmarks=known.placed) for face, known in pairs)
         return self.embedder.embed(image, placed)
+
+    @cached_property
+    def label_model(self) -> str:
+        """What Rekognition calls LabelModelVersion: the ids of the cards that labels come of."""
+        return "+".join(card.id for card in self.labeler.cards)
 
     @cached_property
     def digest(self) -> str:
