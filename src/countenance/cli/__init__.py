@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "home:serve",
     "keys": "access:keys",
     "detect": "photos:detect",
+    "labels": "labels:labels",
     "compare": "photos:compare",
     "search": "photos:search",
     "find": "find:find",

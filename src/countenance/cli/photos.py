@@ -89,7 +89,7 @@ def detect(
                 found.append({"photo": str(path), "error": str(fault)})
                 faults += 1
                 continue
-            found.append(_facts(photo, answer, FaceDetails=answer["FaceDetails"]))
+            found.append(photo_facts(photo, answer, FaceDetails=answer["FaceDetails"]))
             if not as_json:
                 _show_faces(photo, answer)
             if save:
@@ -192,7 +192,7 @@ def compare(
         drawing.save(other, marks, save)
     if as_json:
         facts = {"source": str(source), "SourceImageFace": answer["SourceImageFace"]}
-        terminal.print_json(_facts(other, answer, **facts, FaceMatches=similar, UnmatchedFaces=others))
+        terminal.print_json(photo_facts(other, answer, **facts, FaceMatches=similar, UnmatchedFaces=others))
         return
     size = other.size
     rows = [(f"{m['Similarity']:.2f}", _pixels(m["Face"]["BoundingBox"], *size)) for m in similar]
@@ -244,7 +244,7 @@ def search(
     if as_json:
         matches = [{**candidate, "photo": name} for candidate, name in named]
         box = answer["SearchedFaceBoundingBox"]
-        terminal.print_json(_facts(photo, answer, SearchedFaceBoundingBox=box, FaceMatches=matches))
+        terminal.print_json(photo_facts(photo, answer, SearchedFaceBoundingBox=box, FaceMatches=matches))
         return
     if not named:
         click.echo(f"No candidate in {collection}.\n{_expected(answer)}")
@@ -314,7 +314,7 @@ def _asked(operation: Any, about: Photo | str, **request: Any) -> Mapping[str, A
     return answer
 
 
-def _facts(photo: Photo, answer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def photo_facts(photo: Photo, answer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What --json prints of a photo: its upright size beside AWS's members, and the call's receipt."""
     width, height = photo.size
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
