@@ -3,7 +3,7 @@
 Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
 the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty
 that fails is logged and tried again at its next turn; the others go on. Each writes its own entries. A Crew
-does queued jobs, one after another, and tells topics of their ends.
+does queued jobs, one after another, tells topics of their ends, and forgets what they found in its time.
 """
 
 from __future__ import annotations
@@ -40,11 +40,6 @@ def utc_now() -> dt.datetime:
 def duties(settings: Settings) -> tuple[Duty, ...]:
     """What a home's settings and packs ask for."""
 
-    def retention(now: dt.datetime) -> Iterable[str]:
-        with upkeep.opened(settings) as home:
-            for done in (*home.expire_templates(now), *home.shred_private(now), *home.expire_results(now)):
-                yield f"{done.what}, by {done.rule}"
-
     def witnesses(_now: dt.datetime) -> Iterable[str]:
         done = publication.submitted(settings)
         for name, why in done.failed.items():
@@ -64,12 +59,23 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
             yield from home.tidy_indexes()
 
     wanted = (
-        (True, Duty("retention", HOUR, retention)),
+        (True, retention(settings)),
         (settings.index_url, Duty("indexes", MINUTE, indexes)),
         (settings.witnesses, Duty("witnesses", MINUTE, witnesses)),
         (settings.publish, Duty("publication", MINUTE, published)),
     )
     return tuple(duty for asked_for, duty in wanted if asked_for)
+
+
+def retention(settings: Settings) -> Duty:
+    """Destroying what no rule keeps any longer."""
+
+    def work(now: dt.datetime) -> Iterable[str]:
+        with upkeep.opened(settings) as home:
+            for done in (*home.expire_templates(now), *home.shred_private(now), *home.expire_results(now)):
+                yield f"{done.what}, by {done.rule}"
+
+    return Duty("retention", HOUR, work)
 
 
 class Worker:
@@ -131,12 +137,19 @@ class Worker:
 
 
 class Crew:
-    """A home's queued work: jobs in one thread, news of their ends in another, so that neither waits."""
+    """A home's queued work: jobs in one thread; news of their ends, and the end of their results, in another,
+    so that neither waits."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._jobs = Worker([Duty("jobs", SECOND, self._work)])
-        self._news = Worker([Duty("notifications", SECOND, lambda _now: service.announce())])
+        self._news = Worker(
+            [
+                Duty("notifications", SECOND, lambda _now: service.announce()),
+                Duty("discarded", MINUTE, lambda _now: service.sweep()),
+                Duty("results", HOUR, service.forget),  # perhaps nobody else keeps the home's times
+            ]
+        )
 
     def _work(self, _now: dt.datetime) -> Iterable[str]:
         while not self._jobs.stopping:

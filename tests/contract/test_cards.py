@@ -17,6 +17,9 @@ from countenance.vision import (
     HEADS,
     LANDMARKERS,
     NETS,
+    READERS,
+    THINGS,
+    TURNERS,
     zoo,
 )
 from countenance.vision.calibration import fmr
@@ -29,8 +32,9 @@ PLACES = {
     "landmarks": LANDMARKERS,
     "embed": EMBEDDERS,
     "attributes": {**NETS, **HEADS},
-    "objects": FINDERS,
+    "objects": THINGS,
     "classify": CLASSIFIERS,
+    "text": {**FINDERS, **TURNERS, **READERS},
 }
 every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 every_curve = pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Broken(FakeSenses):
 def runs(house: House, senses: FakeSenses) -> None:
     """The house closes, and opens with other senses."""
     house.close()
-    house.service = Service(house.settings, Vision(senses, senses, senses, senses, senses))
+    house.service = Service(house.settings, Vision(senses, senses, senses, senses))
 
 
 @pytest.fixture

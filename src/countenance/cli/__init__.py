@@ -16,6 +16,7 @@ COMMANDS = {
     "keys": "access:keys",
     "detect": "photos:detect",
     "labels": "labels:labels",
+    "text": "text:text",
     "compare": "photos:compare",
     "search": "photos:search",
     "find": "find:find",

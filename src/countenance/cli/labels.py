@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from botocore.exceptions import ClientError
 
 from countenance.cli import archive, declaring, door, drawing, pictures, terminal
 from countenance.cli.archive import Archive
 from countenance.cli.drawing import Mark
-from countenance.cli.photos import photo_facts
+from countenance.cli.photos import ask, facts_of
 from countenance.cli.pictures import Photo
 from countenance.errors import PhotoError
 
@@ -88,14 +87,14 @@ def _tell(
         for place in places:
             try:
                 photo = pictures.read(place)
-                answer = ask(client, photo, asked)
+                answer = _labels(client, photo, asked)
             except PhotoError as fault:  # the next may well be good
                 click.echo(f"Error: {fault}", err=True)
                 told.append({"photo": str(place), "error": str(fault)})
                 faults += 1
                 continue
             members = {name: answer[name] for name in ("Labels", "ImageProperties") if name in answer}
-            told.append(photo_facts(photo, answer, **members))
+            told.append(facts_of(photo, answer, **members))
             if not as_json:
                 _show(photo, answer)
             if save:
@@ -106,15 +105,8 @@ def _tell(
         raise SystemExit(1)
 
 
-def ask(client: Any, photo: Photo, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """DetectLabels of a photo. Raises PhotoError where the service says that the photo is at fault."""
-    try:
-        answer: Mapping[str, Any] = client.detect_labels(Image={"Bytes": photo.sent}, **asked)
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] in pictures.REFUSALS:
-            raise PhotoError(f"{photo.path}: {refusal.response['Error']['Message']}") from refusal
-        raise
-    return answer
+def _labels(client: Any, photo: Photo, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    return ask(client.detect_labels, photo, Image={"Bytes": photo.sent}, **asked)
 
 
 def _show(photo: Photo, answer: Mapping[str, Any]) -> None:
@@ -154,7 +146,7 @@ def _write(
     """The list, photo by photo; a photo at fault is told and left out, so that another run tries it again."""
     threads = os.cpu_count() or 1
     with Archive(target) as list_, door.opened(home, parallel=threads, said=said) as client:
-        run = archive.fill(list_, places, lambda photo: ask(client, photo, asked)["Labels"], threads)
+        run = archive.fill(list_, places, lambda photo: _labels(client, photo, asked)["Labels"], threads)
     click.echo(
         f"{target}: {run.told} photos labelled, {run.known} known already, {run.other} files that are no "
         f"pictures, {len(run.faults)} left out."

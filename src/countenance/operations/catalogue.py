@@ -24,6 +24,7 @@ from countenance.operations import (
     record,
     regrouping,
     searching,
+    text,
     user_search,
     users,
     videos,
@@ -64,6 +65,7 @@ SERVED: Mapping[str, Operation] = {
     **record.OPERATIONS,
     **queued.OPERATIONS,
     **videos.OPERATIONS,
+    **text.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

@@ -24,17 +24,25 @@ from countenance.errors import (
     LimitExceeded,
     ResourceNotFound,
 )
-from countenance.jobs import Finding, Job, Lease, State
+from countenance.jobs import Job, State
 from countenance.keys import Keys
+from countenance.leases import Lease
 from countenance.ledger import SILENCE, Told
 from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages, started
+from countenance.results import Finding
 from countenance.types import Action
 
 MOST_OPEN = 20
 """Jobs of one organisation that may wait or run (Rekognition's limit)."""
 
 MOST_LINES = 1000
-"""Findings of one page: Rekognition's; more that are asked for are not an error there."""
+"""Findings or jobs of one page: Rekognition's; more that are asked for are not an error there."""
+
+MOST_STORED = 20
+"""So many times what one job may keep, all of an organisation's jobs may: one more is not started."""
+
+PAGED = dt.timedelta(hours=24)
+"""How long a NextToken of results stands (Rekognition's)."""
 
 _STATUS = {
     State.WAITING: "IN_PROGRESS",
@@ -53,10 +61,8 @@ def put_off(call: Call, tools: Tools) -> Commit:
     if stored is None:
         raise InvalidParameter(detail="Video needs an S3Object")
     topic = request.get("NotificationChannel", {}).get("SNSTopicArn", "")
-    if topic and not tools.tells:
-        raise InvalidParameter(
-            detail="nobody can be told of the job's end here: `sns_endpoint` in settings.toml is empty"
-        )
+    if topic:
+        tools.topics.check(topic, call.caller.account)
     with tools.database.reading() as connection:
         known = _before(connection, call, tools)
     if known is None and (size := tools.objects.stat(stored).size) > LARGEST_VIDEO:
@@ -65,11 +71,17 @@ def put_off(call: Call, tools: Tools) -> Commit:
     asked = started.write(call, tools.keys, job_id)
 
     def write(connection: Connection) -> Done:
+        tools.database.take_turn(connection)  # before it reads: of two servers one sees the other's job
         if (same := _before(connection, call, tools)) is not None:
             return Done({"JobId": same.job_id})
         if (count := jobs.unfinished(connection, call.caller.account)) >= MOST_OPEN:
             user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
             raise LimitExceeded(f"{count} open Jobs for User {user} Maximum limit: {MOST_OPEN}")
+        if jobs.stored(connection, call.caller.account) >= MOST_STORED * tools.most:
+            raise LimitExceeded(
+                f"the results of the organisation's jobs fill the {MOST_STORED * tools.most / 1e6:g} MB that "
+                "they may; the oldest are forgotten first"
+            )
         jobs.add(
             connection,
             job_id=job_id,
@@ -143,14 +155,17 @@ def page(
         answer["JobTag"] = call.request["JobTag"]
     if job.state is not State.SUCCEEDED:
         return answer, (), {}
-    facts = json.loads(job.facts)
     by_person = call.request.get("SortBy") == "INDEX"
     with tools.database.reading() as connection:
-        found = jobs.results(connection, job, start, limit + 1, by_person=by_person)
+        written = jobs.facts(connection, job)
+        found = jobs.found(connection, job, start, limit + 1, by_person=by_person)
+    if written is None:  # forgotten since it was looked up
+        raise ResourceNotFound("Could not find JobId")
+    facts = json.loads(written)
     shown = found[:limit]
     answer |= {"VideoMetadata": facts["video"], member: [line(each) for each in shown]}
     if len(found) > limit:
-        answer["NextToken"] = pages.seal(tools.keys, call, start + limit)
+        answer["NextToken"] = pages.seal(tools.keys, call, start + limit, PAGED)
     return answer, shown, facts
 
 
@@ -170,9 +185,10 @@ def notice(job: Job, keys: Keys) -> str:
 
 def list_jobs(call: Call, tools: Tools) -> Done:
     """The organisation's jobs, the newest first. Ours, declared beside AWS's in aws/data."""
-    before, limit = pages.after(tools.keys, call), pages.limit(call)
+    before, limit = pages.after(tools.keys, call), min(pages.limit(call), MOST_LINES)
+    due = tools.retention.results(call.caller.kind, call.caller.place, call.now, jobs.KEPT)
     with tools.database.reading() as connection:
-        found = jobs.page(connection, call.caller.account, before, limit + 1)
+        found = jobs.page(connection, call.caller.account, before, limit + 1, since=due.before)
     answer: dict[str, Any] = {"Jobs": [_job(job, tools) for job in found[:limit]]}
     if len(found) > limit:
         answer["NextToken"] = pages.seal(tools.keys, call, found[limit - 1].number)
@@ -205,9 +221,11 @@ def _time(moment: float) -> dt.datetime:
 
 
 def cancel_job(call: Call, tools: Tools) -> Commit:
-    """End a job that waits or runs. What it found so far is dropped. Ours, declared beside AWS's."""
+    """End a job that waits or runs. What it found so far is discarded. Ours, declared beside AWS's."""
+    the_job(call)
 
     def write(connection: Connection) -> Done:
+        tools.database.take_turn(connection)  # before the job's row, as whoever renews or takes it
         job = jobs.find(connection, call.caller.account, call.request["JobId"])
         if job is None:
             raise ResourceNotFound("Could not find JobId")
@@ -220,5 +238,5 @@ def cancel_job(call: Call, tools: Tools) -> Commit:
 
 OPERATIONS = {
     "ListJobs": Operation(list_jobs, always(Action.MANAGE)),
-    "CancelJob": Operation(cancel_job, always(Action.MANAGE)),
+    "CancelJob": Operation(cancel_job, always(Action.MANAGE), names_job=True),
 }

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
 from countenance.errors import ModelError
-from countenance.types import Attribute, Description, Embedding, Face, Image, Label, Trace
+from countenance.types import Attribute, Description, Embedding, Face, Image, Label, Line, Trace
 from countenance.vision import zoo
 from countenance.vision.ages import DlibGender, FaceApiAges
 from countenance.vision.attributes import Attributes, Head, Net
@@ -23,10 +23,10 @@ from countenance.vision.imagenet import EfficientNet
 from countenance.vision.labels import Classifier, Finder, Labels
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
+from countenance.vision.ppocr import LineFinder, LineReader, LineTurner
 from countenance.vision.sface import SFace
-from countenance.vision.yunet import CANVASES, YuNet
-
-THOROUGH: Final = CANVASES[-1]
+from countenance.vision.text import PPOCR
+from countenance.vision.yunet import YuNet
 
 
 class Detector(Protocol):
@@ -34,8 +34,11 @@ class Detector(Protocol):
 
     card: zoo.Card
 
-    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most. largest: side in pixels that a look may take."""
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most."""
+
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        """The same of a frame of a clip, quicker. crowded: the frame before had small faces."""
 
 
 class Landmarker(Protocol):
@@ -86,6 +89,17 @@ class Labeler(Protocol):
         """What a picture shows, most probable first."""
 
 
+class Reader(Protocol):
+    """Reads text."""
+
+    @property
+    def cards(self) -> tuple[zoo.Card, ...]:
+        """Of its networks. The last is the one that reads."""
+
+    def read(self, image: Image) -> tuple[Line, ...]:
+        """Every line, from the top down."""
+
+
 Sense = TypeVar("Sense")
 
 DETECTORS: Final[Mapping[str, Callable[[zoo.Card, int | None], Detector]]] = {"YuNet": YuNet}
@@ -102,10 +116,13 @@ NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {
     "MediaPipeLandmarks": Lips,
     "MiniXception": MiniXception,
 }
-FINDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Finder]]] = {"CenterNet": CenterNet}
+THINGS: Final[Mapping[str, Callable[[zoo.Card, int | None], Finder]]] = {"CenterNet": CenterNet}
 CLASSIFIERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Classifier]]] = {
     "EfficientNet": EfficientNet
 }
+FINDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineFinder]]] = {"LineFinder": LineFinder}
+TURNERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineTurner]]] = {"LineTurner": LineTurner}
+READERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineReader]]] = {"LineReader": LineReader}
 HEADS: Final[Mapping[str, Callable[[zoo.Card], Head]]] = {"Heads": Heads}
 
 
@@ -113,7 +130,7 @@ class Vision:
     """The senses of one service. Weights are read at the first use of each; many callers may look at once.
 
     Every method raises ModelError where weights are missing or a network fails; a face never comes back
-    without what was asked for.
+    without what was asked for. reader: None where nothing here reads text.
     """
 
     def __init__(
@@ -122,12 +139,15 @@ class Vision:
         landmarker: Landmarker,
         embedder: Embedder,
         describer: Describer,
-        labeler: Labeler,
+        *,
+        reader: Reader | None = None,
+        labeler: Labeler | None = None,
     ) -> None:
         self.detector = detector
         self.landmarker = landmarker
         self.embedder = embedder
         self.describer = describer
+        self.reader = reader
         self.labeler = labeler
 
     @classmethod
@@ -159,7 +179,14 @@ class Vision:
                 {card.id: NETS[card.family](card, threads) for card in offered if card.family in NETS},
                 {card.id: HEADS[card.family](card) for card in offered if card.family in HEADS},
             ),
-            Labels(_build(FINDERS, named(finder), threads), _build(CLASSIFIERS, named(classifier), threads)),
+            reader=PPOCR(
+                _build(FINDERS, named("ppocr-v6-small-det"), threads),
+                _build(TURNERS, named("ppocr-v2-cls"), threads),
+                _build(READERS, named("ppocr-v6-small-rec"), threads),
+            ),
+            labeler=Labels(
+                _build(THINGS, named(finder), threads), _build(CLASSIFIERS, named(classifier), threads)
+            ),
         )
 
     @property
@@ -182,12 +209,16 @@ class Vision:
         """The attributes that a calibrated card backs."""
         return self.describer.offered
 
-    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most.
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most."""
+        return self.detector.detect(image)
 
-        largest: side in pixels that a look may take. Less than THOROUGH is quicker and misses small faces.
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        """The faces of a frame of a clip, largest first, a hundred at most: quicker, without the smallest.
+
+        crowded: the frame before had small faces.
         """
-        return self.detector.detect(image, largest)
+        return self.detector.glance(image, crowded=crowded)
 
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
@@ -205,7 +236,7 @@ class Vision:
 
     def label(self, image: Image) -> tuple[Label, ...]:
         """What the picture shows, most probable first: names of the taxonomy."""
-        return self.labeler.label(image)
+        return self._labeler.label(image)
 
     def embed(
         self, image: Image, faces: Sequence[Face], described: Sequence[Description] | None = None
@@ -221,10 +252,22 @@ class Vision:
             placed = tuple(replace(face, landmarks=known.placed) for face, known in pairs)
         return self.embedder.embed(image, placed)
 
+    def read(self, image: Image) -> tuple[Line, ...]:
+        """The lines of text in a picture, from the top down."""
+        if self.reader is None:
+            raise ModelError("no model here reads text")
+        return self.reader.read(image)
+
     @cached_property
     def label_model(self) -> str:
         """What Rekognition calls LabelModelVersion: the ids of the cards that labels come of."""
-        return "+".join(card.id for card in self.labeler.cards)
+        return "+".join(card.id for card in self._labeler.cards)
+
+    @property
+    def _labeler(self) -> Labeler:
+        if self.labeler is None:
+            raise ModelError("no model here labels pictures")
+        return self.labeler
 
     @cached_property
     def digest(self) -> str:
