@@ -64,7 +64,7 @@ def put_off(call: Call, tools: Tools) -> Commit:
     if topic:
         tools.topics.check(topic, call.caller.account)
     with tools.database.reading() as connection:
-        known = _before(connection, call, tools)
+        known = before(connection, call, tools)
     if known is None and (size := tools.objects.stat(stored).size) > LARGEST_VIDEO:
         raise too_large(size)
     job_id = secrets.token_hex(32)
@@ -72,7 +72,7 @@ def put_off(call: Call, tools: Tools) -> Commit:
 
     def write(connection: Connection) -> Done:
         tools.database.take_turn(connection)  # before it reads: of two servers one sees the other's job
-        if (same := _before(connection, call, tools)) is not None:
+        if (same := before(connection, call, tools)) is not None:
             return Done({"JobId": same.job_id})
         if (count := jobs.unfinished(connection, call.caller.account)) >= MOST_OPEN:
             user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
@@ -100,7 +100,7 @@ def put_off(call: Call, tools: Tools) -> Commit:
     return Commit(write)
 
 
-def _before(connection: Connection, call: Call, tools: Tools) -> Job | None:
+def before(connection: Connection, call: Call, tools: Tools) -> Job | None:
     """The job that the call's token stands for. Raises IdempotentParameterMismatch."""
     if (token := call.request.get("ClientRequestToken")) is None:
         return None
