@@ -21,11 +21,13 @@ from countenance.types import (
     Face,
     Image,
     Landmarks,
+    Line,
     Point,
     Pose,
     Quality,
     Trace,
     Trait,
+    Word,
 )
 from countenance.vision import Vision
 from countenance.vision.calibration import Calibration, Genuine
@@ -83,7 +85,27 @@ class FakeVision(Vision):
 
     def __init__(self) -> None:
         senses = FakeSenses()
-        super().__init__(senses, senses, senses, senses)
+        super().__init__(senses, senses, senses, senses, reader=FakeReader(), moderator=FakeModerator())
+
+
+class FakeReader:
+    """On every picture stands one word, all over it."""
+
+    cards = (CARD,)
+
+    def read(self, image: Image) -> tuple[Line, ...]:
+        corners = Point(0.0, 0.0), Point(1.0, 0.0), Point(1.0, 1.0), Point(0.0, 1.0)
+        return (Line("word", 90.0, corners, (Word("word", 90.0, corners),)),)
+
+
+class FakeModerator:
+    """Every picture is a little violent."""
+
+    card = CARD
+    names = ("Violence",)
+
+    def judge(self, image: Image) -> Mapping[str, float]:
+        return MappingProxyType({"Violence": 60.0})
 
 
 class FakeSenses:

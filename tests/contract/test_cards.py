@@ -15,6 +15,7 @@ from countenance.vision import (
     FINDERS,
     HEADS,
     LANDMARKERS,
+    MODERATORS,
     NETS,
     READERS,
     TURNERS,
@@ -31,6 +32,7 @@ PLACES = {
     "embed": EMBEDDERS,
     "attributes": {**NETS, **HEADS},
     "text": {**FINDERS, **TURNERS, **READERS},
+    "moderate": MODERATORS,
 }
 every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 every_curve = pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_the_card_is_filled_in(card: Card) -> None:
         if card.carrier:
             assert file.upstream.startswith("https://")
             assert file.member
-    assert card.licence in {"MIT", "Apache-2.0", "BSD-3-Clause", "CC0-1.0"}
+    assert card.licence in {"MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0"}
     assert card.licence_source.startswith("https://") if card.carrier else card.licence_source == "LICENSE"
     for text in (card.title, card.intended_use, card.not_for, card.input, card.paper, card.commercial_reason):
         assert len(text) > 15

@@ -19,7 +19,16 @@ from countenance.postgresql import address
 from countenance.schema import metadata
 from countenance.service import Service
 from countenance.settings import Settings
-from countenance.types import Attribute, Caller, Description, Embedding, Face, Image, OrganisationKind
+from countenance.types import (
+    Attribute,
+    Caller,
+    Description,
+    Embedding,
+    Face,
+    Image,
+    Line,
+    OrganisationKind,
+)
 from tests.fakes import FakeVision
 
 LEDGER = {"entries", "nodes", "checkpoints", "keys", "calls", "vault", "vault_keys"}
@@ -61,6 +70,14 @@ class WatchedVision(FakeVision):
     ) -> tuple[Embedding, ...]:
         self._watch()
         return super().embed(image, faces, described)
+
+    def read(self, image: Image) -> tuple[Line, ...]:
+        self._watch()
+        return super().read(image)
+
+    def moderate(self, image: Image) -> Mapping[str, float]:
+        self._watch()
+        return super().moderate(image)
 
 
 class House:

@@ -16,6 +16,7 @@ COMMANDS = {
     "keys": "access:keys",
     "detect": "photos:detect",
     "text": "text:text",
+    "moderate": "moderate:moderate",
     "compare": "photos:compare",
     "search": "photos:search",
     "find": "find:find",

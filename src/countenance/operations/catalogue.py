@@ -19,6 +19,7 @@ from countenance.operations import (
     galleries,
     grouping,
     measuring,
+    moderation,
     queued,
     record,
     regrouping,
@@ -64,6 +65,7 @@ SERVED: Mapping[str, Operation] = {
     **queued.OPERATIONS,
     **videos.OPERATIONS,
     **text.OPERATIONS,
+    **moderation.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

@@ -20,6 +20,7 @@ from countenance.vision.faceres import FaceRes
 from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
+from countenance.vision.nsfw import OpenNsfw
 from countenance.vision.ppocr import LineFinder, LineReader, LineTurner
 from countenance.vision.sface import SFace
 from countenance.vision.text import PPOCR
@@ -86,6 +87,19 @@ class Reader(Protocol):
         """Every line, from the top down."""
 
 
+class Moderator(Protocol):
+    """Tells unsafe pictures."""
+
+    card: zoo.Card
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels it knows, by Rekognition's names."""
+
+    def judge(self, image: Image) -> Mapping[str, float]:
+        """Each of its labels with its confidence, percent."""
+
+
 Sense = TypeVar("Sense")
 
 DETECTORS: Final[Mapping[str, Callable[[zoo.Card, int | None], Detector]]] = {"YuNet": YuNet}
@@ -105,6 +119,7 @@ NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {
 FINDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineFinder]]] = {"LineFinder": LineFinder}
 TURNERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineTurner]]] = {"LineTurner": LineTurner}
 READERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineReader]]] = {"LineReader": LineReader}
+MODERATORS: Final[Mapping[str, Callable[[zoo.Card, int | None], Moderator]]] = {"OpenNsfw": OpenNsfw}
 HEADS: Final[Mapping[str, Callable[[zoo.Card], Head]]] = {"Heads": Heads}
 
 
@@ -112,7 +127,8 @@ class Vision:
     """The senses of one service. Weights are read at the first use of each; many callers may look at once.
 
     Every method raises ModelError where weights are missing or a network fails; a face never comes back
-    without what was asked for. reader: None where nothing here reads text.
+    without what was asked for. reader, moderator: None where
+    nothing here reads text or tells unsafe pictures.
     """
 
     def __init__(
@@ -123,12 +139,14 @@ class Vision:
         describer: Describer,
         *,
         reader: Reader | None = None,
+        moderator: Moderator | None = None,
     ) -> None:
         self.detector = detector
         self.landmarker = landmarker
         self.embedder = embedder
         self.describer = describer
         self.reader = reader
+        self.moderator = moderator
 
     @classmethod
     def load(
@@ -162,6 +180,7 @@ class Vision:
                 _build(TURNERS, named("ppocr-v2-cls"), threads),
                 _build(READERS, named("ppocr-v6-small-rec"), threads),
             ),
+            moderator=_build(MODERATORS, named("open-nsfw"), threads),
         )
 
     @property
@@ -228,6 +247,12 @@ class Vision:
         if self.reader is None:
             raise ModelError("no model here reads text")
         return self.reader.read(image)
+
+    def moderate(self, image: Image) -> Mapping[str, float]:
+        """What of unsafe content can be told, by Rekognition's names, each with its confidence in percent."""
+        if self.moderator is None:
+            raise ModelError("no model here tells unsafe pictures")
+        return self.moderator.judge(image)
 
     @cached_property
     def digest(self) -> str:
