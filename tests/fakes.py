@@ -97,6 +97,9 @@ class FakeSenses:
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
 
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        return self.detect(image)
+
     def meshes(self, image: Image, faces: Sequence[Face]) -> tuple[Mesh, ...]:
         return tuple(Mesh(np.zeros((478, 3)), 1.0) for _ in faces)
 

@@ -46,6 +46,10 @@ class WatchedVision(FakeVision):
         self._watch()
         return super().detect(image)
 
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        self._watch()
+        return super().sweep(image, least)
+
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
     ) -> tuple[Description, ...]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,9 @@ def show(
     asked |= {"CollectionId": collection} if collection else {}
     asked |= {"FaceMatchThreshold": threshold} if threshold is not None else {}
     settings = homes.load(home)
-    with door.opened(home, said=said) as client, _standing(settings, clip) as stored, _worked(settings):
+    with door.opened(home, said=said) as client, standing(settings, clip) as stored, worked(settings):
         job = client.start_face_timeline(Video={"S3Object": stored}, **asked)["JobId"]
-        answer = _finished(client, job)
+        answer = _whole(client, job)
     people, told = answer["People"], answer["Samples"]
     if plot:
         duration = answer["VideoMetadata"].get("DurationMillis", 0)
@@ -102,7 +102,7 @@ def show(
 
 
 @contextmanager
-def _standing(settings: Settings, clip: Path) -> Iterator[dict[str, str]]:
+def standing(settings: Settings, clip: Path) -> Iterator[dict[str, str]]:
     """The S3Object that a clip is, as long as this lasts. Raises VideoError where buckets are remote."""
     if settings.s3_endpoint:
         raise VideoError(
@@ -122,7 +122,7 @@ def _standing(settings: Settings, clip: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _worked(settings: Settings) -> Iterator[None]:
+def worked(settings: Settings) -> Iterator[None]:
     """Somebody who does jobs, as long as this lasts: the server that runs, else this process."""
     if door.find(settings):
         yield
@@ -137,12 +137,15 @@ def _worked(settings: Settings) -> Iterator[None]:
         service.close()
 
 
-def _finished(client: Any, job: str) -> dict[str, Any]:
-    """The whole answer, once there is one; interrupted, the job is cancelled. Raises VideoError."""
+def finished(client: Any, read: Callable[..., dict[str, Any]], job: str, what: str) -> dict[str, Any]:
+    """The first page of a job's results, once there are any; interrupted, the job is cancelled.
+
+    read: the client's Get... method. what: what to say of the wait. Raises VideoError where it failed.
+    """
     try:
-        with terminal.counting("looking at the clip") as bar:
+        with terminal.counting(what) as bar:
             task = bar.add_task("", total=1)
-            while (answer := client.get_face_timeline(JobId=job))["JobStatus"] == "IN_PROGRESS":
+            while (answer := read(JobId=job))["JobStatus"] == "IN_PROGRESS":
                 note = answer["ResponseMetadata"]["HTTPHeaders"].get("x-countenance-job", "")
                 done = next((part for part in note.split("; ") if part.startswith("progress=")), "progress=0")
                 bar.update(task, completed=float(done.removeprefix("progress=")))
@@ -153,6 +156,12 @@ def _finished(client: Any, job: str) -> dict[str, Any]:
         raise
     if answer["JobStatus"] != "SUCCEEDED":
         raise VideoError(answer.get("StatusMessage", "the job failed"))
+    return answer
+
+
+def _whole(client: Any, job: str) -> dict[str, Any]:
+    """A timeline with the samples of all its pages."""
+    answer = finished(client, client.get_face_timeline, job, "looking at the clip")
     whole = {**answer, "Samples": list(answer["Samples"])}
     while token := answer.get("NextToken"):
         answer = client.get_face_timeline(JobId=job, NextToken=token)

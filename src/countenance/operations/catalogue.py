@@ -21,6 +21,7 @@ from countenance.operations import (
     measuring,
     queued,
     record,
+    redaction,
     regrouping,
     searching,
     user_search,
@@ -62,6 +63,7 @@ SERVED: Mapping[str, Operation] = {
     **record.OPERATIONS,
     **queued.OPERATIONS,
     **videos.OPERATIONS,
+    **redaction.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

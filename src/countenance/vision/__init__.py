@@ -21,7 +21,7 @@ from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
 from countenance.vision.sface import SFace
-from countenance.vision.yunet import CANVASES, YuNet
+from countenance.vision.yunet import CANVASES, SWEPT, YuNet
 
 THOROUGH: Final = CANVASES[-1]
 
@@ -33,6 +33,9 @@ class Detector(Protocol):
 
     def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
         """The faces, largest first, a hundred at most. largest: side in pixels that a look may take."""
+
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, largest first, a hundred at most. least: confidence, percent."""
 
 
 class Landmarker(Protocol):
@@ -161,6 +164,13 @@ class Vision:
         largest: side in pixels that a look may take. Less than THOROUGH is quicker and misses small faces.
         """
         return self.detector.detect(image, largest)
+
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, by many looks, largest first, a hundred at most.
+
+        least: confidence, percent; under 60 much is told that is none. largest: as in detect().
+        """
+        return self.detector.sweep(image, least, largest)
 
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()

@@ -120,7 +120,7 @@ def look(
     def seen(frame: Frame) -> Look:
         faces = vision.detect(frame.image, CANVAS)
         told = vision.describe(frame.image, faces, asked) if asked is not None else ()
-        return Look(frame, faces, told, _thumbnail(frame.image))
+        return Look(frame, faces, told, thumbnail(frame.image))
 
     threads = default_threads()
     with ThreadPoolExecutor(threads, thread_name_prefix="looking") as pool:
@@ -177,7 +177,7 @@ class _Following:
 
     def add(self, look: Look) -> None:
         before, self._look, self._now = self._look, look, {}
-        same = 1.0 if before is None else _resemblance(before.thumbnail, look.thumbnail)
+        same = 1.0 if before is None else resemblance(before.thumbnail, look.thumbnail)
         lean = tuple(map(_lean, look.sightings))
         numbers = self.tracker.add(lean, look.frame.timestamp_ms, cut=same < CUT, doubt=same < CHANGED)
         if self._vision is not None:
@@ -246,14 +246,14 @@ def _lean(seen: Sighting) -> Sighting:
 NO_POINTS: Final[Mapping[str, Point]] = MappingProxyType({})
 
 
-def _thumbnail(image: Image) -> Grey:
+def thumbnail(image: Image) -> Grey:
     """32 x 18 grey pixels, their mean taken off."""
     small = cv2.resize(image.pixels[::2, ::2], (32, 18), interpolation=cv2.INTER_AREA)
     grey = small.astype(np.float32).mean(2)
     return np.asarray(grey - grey.mean())
 
 
-def _resemblance(one: Grey, other: Grey) -> float:
+def resemblance(one: Grey, other: Grey) -> float:
     """Correlation [-1, 1]. Two frames of one colour resemble each other."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
     if lengths < 1.0:
