@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from countenance import testing
+from countenance.vision import runtime
 from tests import milvus as milvus_server
 from tests import postgres as engines
 
 DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    """What OpenVINO made of a network serves every service that the tests of this process open.
+
+    It takes longer than most tests, and equal bytes, shapes and settings make the same. Weights are read and
+    checked each time all the same, and a process that a test starts shares nothing.
+    """
+    kept: dict[tuple[Any, ...], Any] = {}
+    compile_ = runtime._compiled
+
+    def compiled(source: bytes, shape: tuple[int, ...], threads: int, *, of_pixels: bool) -> Any:
+        key = (hashlib.sha256(source).digest(), shape, threads, of_pixels)
+        if key not in kept:
+            kept[key] = compile_(source, shape, threads, of_pixels=of_pixels)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "_compiled", compiled)
+        yield
 
 
 @pytest.fixture(scope="session")

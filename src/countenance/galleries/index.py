@@ -248,7 +248,7 @@ class Index:
         first, by = min(FIRST, self._size), self._kernel(asked.codes)
         self._compare(asked, 0, first, by)
         asked.raise_bars()
-        parts = self._parts(len(batch), first)
+        parts = self._parts(first)
         if len(parts) > 1:
             with ThreadPoolExecutor(len(parts)) as pool:
                 asked.join(pool.map(lambda part: self._compare(asked.part(), *part), parts))
@@ -258,10 +258,9 @@ class Index:
         for number, waiting in enumerate(batch):
             waiting.near = Near(self._rows[asked.of(number)], self.change)
 
-    def _parts(self, probes: int, first: int) -> list[tuple[int, int]]:
+    def _parts(self, first: int) -> list[tuple[int, int]]:
         """From and to which place each thread compares: one a processor, where there is enough to do."""
-        share = kernel.shares(self._kernel, probes)
-        count = min(processors(), (self._size - first) // PART) if share else 1
+        count = min(processors(), (self._size - first) // PART)
         ends = np.linspace(first, self._size, max(count, 1) + 1).astype(int).tolist()
         return list(itertools.pairwise(ends))
 

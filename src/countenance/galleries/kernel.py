@@ -16,14 +16,19 @@ Codes = npt.NDArray[np.int8]
 Scores = npt.NDArray[np.int32] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Compare = Callable[[Codes], Scores]
 Kernel = Callable[[Codes], tuple[int, Compare]]
-"""Of probes (P, D): how many codes to compare at once, and what gives codes (N, D) their products (N, P)."""
+"""Of probes (P, D): how many codes to compare at once, and what gives codes (N, D) their products (N, P).
+These are good until it is asked again; it is for one thread."""
 
-PLAIN_ROWS = 2048
-"""Codes that numpy widens at once: they fit the second cache, and one probe's product with them is too small
-for OpenBLAS to share among threads, which on busy cores took 20 times as long (docs/numbers-speed.md)."""
+WORK = 2**18
+"""Multiplications up to which OpenBLAS keeps a product to the thread that asks (65,536 times 4, its
+interface/gemm.c). It shares out larger ones and waits for all threads, which on busy cores took ten times the
+processor time (docs/numbers-speed.md); so numpy is asked for small ones, and the threads are ours."""
+
+PLAIN_ROWS = 1024
+"""Codes that numpy widens at once: with few probes they and their product stay in the second cache."""
 
 SCORES = 262_144
-"""Scores that numkong gives at once: at four bytes each they stay in the second cache. Fewer would have a
+"""Scores that are given at once: at four bytes each they stay in the second cache. Fewer would have a
 busy server's threads wait for the interpreter more often."""
 
 EXACT = 2**24 // 127**2
@@ -34,32 +39,37 @@ def plain(probes: Codes) -> tuple[int, Compare]:
     """By numpy alone, which has a fast product for floats only: codes are widened piece by piece."""
     wide = np.float32 if probes.shape[1] <= EXACT else np.float64
     across = np.ascontiguousarray(probes.T, wide)
+    rows, at_once = _rows(len(probes)), max(1, WORK // probes.size)
     room = np.empty((PLAIN_ROWS, probes.shape[1]), wide)
+    scores = np.empty((rows, len(probes)), wide)
 
     def compare(codes: Codes) -> Scores:
-        room[: len(codes)] = codes
-        return np.asarray(room[: len(codes)] @ across)
+        for start in range(0, len(codes), PLAIN_ROWS):
+            piece = room[: min(PLAIN_ROWS, len(codes) - start)]
+            piece[...] = codes[start : start + PLAIN_ROWS]
+            for at in range(0, len(piece), at_once):
+                few = piece[at : at + at_once]
+                np.matmul(few, across, out=scores[start + at :][: len(few)])
+        return scores[: len(codes)]
 
-    return PLAIN_ROWS, compare
+    return rows, compare
+
+
+def _rows(probes: int) -> int:
+    """How many codes to compare at once with so many probes."""
+    return min(65_536, SCORES // probes)
 
 
 def numkong(probes: Codes) -> tuple[int, Compare]:
     """By numkong, which uses the processor's products of bytes. Raises ImportError where it is not there."""
     library = import_module("numkong")
     packed = library.dots_pack(probes)
-    rows = min(65_536, SCORES // len(probes))
-    return rows, lambda codes: np.asarray(library.dots_packed(codes, packed))
+    return _rows(len(probes)), lambda codes: np.asarray(library.dots_packed(codes, packed))
 
 
 def best() -> Kernel:
     """The fastest that is installed and right on this processor."""
     return numkong if find_spec("numkong") and _agrees(numkong) else plain
-
-
-def shares(kernel: Kernel, probes: int) -> bool:
-    """Whether several threads may each compare a part: numpy with several probes has threads of its own,
-    and theirs would be in each other's way."""
-    return kernel is not plain or probes == 1
 
 
 def _agrees(kernel: Kernel) -> bool:

@@ -239,11 +239,15 @@ class Policy:
         base = found or [packs_on_disk.read(packs_on_disk.folder_of(BASE), self._schema)]
         for pack in self.packs:
             beside = [] if pack in base else [pack]
+            tested = packs_on_disk.digest([*base, *beside]), packs_on_disk.text_of(pack.folder / cases.FILE)
+            if tested in _PASSED:
+                continue
             # Base must know the pack's words, or it would refuse its places and groups as unheard of.
             words = [dataclasses.replace(each, text="", rules=()) for each in beside]
             alone, ordinary = (Policy([*base, *more], self._schema) for more in (beside, words))
             for case in cases.read(pack):
                 alone.run(case, ordinary)
+            _PASSED.add(tested)
 
     def run(self, case: Case, base: Policy) -> None:
         """Raises PolicyError where this policy decides a case otherwise than it says. base: what "no-effect"
@@ -338,6 +342,9 @@ class Policy:
     def _with(self, met: str) -> cedarpy.Entities:
         return self._store.with_added_json_str(met, self._schema)
 
+
+_PASSED: set[tuple[str, str]] = set()
+"""What passed its tests in this process: rules and tests that have not changed since are not run again."""
 
 _COLLECTION = ("Collection", "called")
 _SERVICE = ("Service", "countenance")

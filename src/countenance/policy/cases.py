@@ -28,6 +28,8 @@ from countenance.policy.facts import Asked, Audit, Collection, Org, Question, qu
 from countenance.policy.pack import Pack, read_toml
 from countenance.types import Action, Attribute, Caller, OrganisationKind
 
+FILE = "tests.toml"
+
 OWN, OTHER = Org("000000000001"), Org("000000000002")
 
 THRESHOLD = 99.0
@@ -55,7 +57,7 @@ class Case:
 def read(pack: Pack) -> tuple[Case, ...]:
     """The cases of a pack. Raises PolicyError where there are none, or where one is not understood, or where
     a rule of the pack decides none of them: nobody would notice if it never applied."""
-    path = pack.folder / "tests.toml"
+    path = pack.folder / FILE
     written = read_toml(path).get("case", [])
     if not written:
         raise PolicyError(f"{path}: a pack without a [[case]] proves nothing; write at least one")

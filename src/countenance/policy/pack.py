@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -109,18 +110,23 @@ def shipped() -> list[str]:
 
 
 def read_schema() -> cedarpy.Schema:
-    return cedarpy.Schema.from_str(SCHEMA.read_text("utf-8"))
+    return _schema(SCHEMA.read_text("utf-8"))
+
+
+@cache
+def _schema(text: str) -> cedarpy.Schema:
+    return cedarpy.Schema.from_str(text)
 
 
 def read(folder: Path, schema: cedarpy.Schema) -> Pack:
     """Read one pack. Raises PolicyError naming the file, and the rule where it is one rule's fault."""
-    text = _text(folder / "rules.cedar")
+    text = text_of(folder / "rules.cedar")
     about = read_about(folder)
     rules = _rules(folder / "rules.cedar", text, schema)
     for rule in rules:
         if fault := _unfit(rule, about):
             raise PolicyError(f"{folder / 'pack.toml'}: rule {rule.id} {fault}")
-    entities = _entities(folder / "entities.json", schema)
+    entities = _entities(folder / "entities.json", text_of(folder / "entities.json"), schema)
     return Pack(
         name=folder.name,
         folder=folder,
@@ -274,6 +280,7 @@ def digest(packs: Sequence[Pack]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+@lru_cache(maxsize=64)  # a home that is made, or opened again, reads the same packs several times
 def _rules(path: Path, text: str, schema: cedarpy.Schema) -> tuple[Rule, ...]:
     try:
         verdict = cedarpy.validate_policies(text, schema)
@@ -302,9 +309,10 @@ def _rule(path: Path, place: str, tree: dict[str, Any]) -> Rule:
         raise PolicyError(f"{path}: rule {tree['annotations'].get('id') or place}: {error}") from error
 
 
-def _entities(path: Path, schema: cedarpy.Schema) -> tuple[dict[str, Any], ...]:
+@lru_cache(maxsize=64)
+def _entities(path: Path, text: str, schema: cedarpy.Schema) -> tuple[dict[str, Any], ...]:
     try:
-        entities = json.loads(_text(path))
+        entities = json.loads(text)
         cedarpy.Entities.from_json_str(json.dumps(entities), schema)
     except ValueError as error:
         raise PolicyError(f"{path}: {error}") from error
@@ -318,7 +326,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -328,6 +336,6 @@ def _text(path: Path) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """Raises PolicyError."""
     try:
-        return tomllib.loads(_text(path))
+        return tomllib.loads(text_of(path))
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{path}: {error}") from error

@@ -108,30 +108,38 @@ class Session:
 
     def _compile(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
         try:
-            model = _read(self._source())
-            if self._of_pixels:
-                model = _from_pixels(model, shape)
-            else:
-                model.reshape(list(shape))
-            with _ALONE:
-                compiled = _core().compile_model(model, "CPU", self._settings())
-                idle = [compiled.create_infer_request() for _ in range(self._threads)]
-                for request in idle:
-                    request.infer()
+            return _compiled(self._source(), shape, self._threads, of_pixels=self._of_pixels)
         except RuntimeError as fault:
             raise ModelError(f"{self._name} cannot be loaded: {fault}") from fault
-        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for request in idle:
-            requests.put(request)
-        return requests
 
-    def _settings(self) -> dict[str, object]:
-        # f32: processors with AMX choose bf16 by themselves, which moves embeddings (mean cosine .99994).
-        return {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": self._threads,
-            "NUM_STREAMS": self._threads,
-        }
+
+def _compiled(
+    source: bytes, shape: tuple[int, ...], threads: int, *, of_pixels: bool
+) -> queue.SimpleQueue[Any]:
+    """As many infer requests as threads, each of which has run once."""
+    model = _read(source)
+    if of_pixels:
+        model = _from_pixels(model, shape)
+    else:
+        model.reshape(list(shape))
+    with _ALONE:
+        compiled = _core().compile_model(model, "CPU", _settings(threads))
+        idle = [compiled.create_infer_request() for _ in range(threads)]
+        for request in idle:
+            request.infer()
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for request in idle:
+        requests.put(request)
+    return requests
+
+
+def _settings(threads: int) -> dict[str, object]:
+    # f32: processors with AMX choose bf16 by themselves, which moves embeddings (mean cosine .99994).
+    return {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": threads,
+    }
 
 
 def _read(model: bytes) -> Any:

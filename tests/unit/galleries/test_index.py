@@ -210,7 +210,7 @@ def test_threads_that_share_a_pass_leave_what_one_would(
         mock.patch.object(index_module, "PART", 10),
         mock.patch.object(index_module, "processors", return_value=threads),
     ):
-        assert len(index._parts(1, 0)) == threads
+        assert len(index._parts(0)) == threads
         shared = [near.rows.tolist() for near in index.near_all(probes, limit, floor)]
         single = found(index, vectors, probes[0], limit, floor)
     assert shared == alone
@@ -270,6 +270,18 @@ def test_every_kernel_gives_the_same_whole_numbers(compare: Kernel) -> None:
         codes[:9], probes = 127, np.full((3, dimension), 127, np.int8)
         expected = codes.astype(np.int64) @ probes.astype(np.int64).T
         assert (compare(probes)[1](codes).astype(np.int64) == expected).all()
+
+
+def test_numpy_is_asked_in_pieces_that_it_does_not_share_among_threads() -> None:
+    rng = np.random.default_rng(4)
+    for probes, dimension in ((1, 128), (5, 128), (64, 128), (64, 512)):
+        codes = rng.integers(-127, 128, (2500, dimension), np.int8)
+        at_once, compare = kernel.plain(codes[:probes])
+        with mock.patch.object(np, "matmul", wraps=np.matmul) as product:
+            scores = compare(codes[:at_once]).astype(np.int64)
+        assert (scores == codes[:at_once].astype(np.int64) @ codes[:probes].astype(np.int64).T).all()
+        sizes = [rows.size * probes for (rows, _), _ in product.call_args_list]
+        assert max(sizes) <= kernel.WORK <= 2 * max(sizes)
 
 
 def test_a_kernel_that_is_wrong_is_not_used() -> None:
