@@ -72,7 +72,10 @@ class Draft(Protocol):
     """An object that is being written. Until it is published nobody finds it; left alone, nothing stays of
     it, not even after a kill."""
 
-    file: BinaryIO
+    @property
+    def file(self) -> BinaryIO:
+        """Where it is written."""
+        ...
 
     def publish(self) -> None:
         """Put it under its name. Raises InvalidParameter where one of that name has come meanwhile, OSError,
@@ -367,13 +370,12 @@ class Endpoint:
             raise _silence(error) from error
         return Listed(reference["Name"], found["ContentLength"], _version(found["ETag"]))
 
-
     @contextmanager
     def draft(self, reference: Mapping[str, Any], *, again: bool = False) -> Iterator[Draft]:
         """Written to a file without a name, and uploaded when it is published."""
         bucket, key = _named(reference)
-        draft = _Uploaded(self, tempfile.TemporaryFile(), bucket, key, again)
-        with draft.file:
+        with tempfile.TemporaryFile() as file:
+            draft = _Uploaded(self, file, bucket, key, again)
             draft.vacant()
             yield draft
 

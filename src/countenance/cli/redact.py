@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,10 +15,12 @@ from countenance import settings as homes
 from countenance.cli import declaring, door, pictures, redacted, terminal, videos
 from countenance.errors import PhotoError
 from countenance.settings import Settings
-from countenance.vision.filming import FORMS
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 """What a photo is written as, by its ending."""
+
+CLIPS = (".webm", ".mkv", ".mp4")
+"""What a clip is written as, by its ending (vision.filming.FORMS)."""
 
 NAMED = 1_024
 """Pixels that a photo of somebody who is named keeps: many of them travel with each photo."""
@@ -79,14 +80,16 @@ def redact(
     settings = homes.load(home)
     wanted = {"Method": asked["method"]}
     wanted |= {} if asked["threshold"] is None else {"SimilarityThreshold": asked["threshold"]}
-    if target.suffix.lower() in FORMS and source.is_file():
+    if target.suffix.lower() in CLIPS and source.is_file():
         with door.opened(home, said=said) as client:
             told = _clip(client, settings, source, target, {**wanted, "KeepSound": sound}, _who(asked))
         if check:
             redacted.sheets(source, told["Checks"], check)
     else:
         if check or sound:
-            raise click.UsageError("--check and --sound are for a clip, whose OUT ends in .webm, .mkv or .mp4")
+            raise click.UsageError(
+                "--check and --sound are for a clip, whose OUT ends in .webm, .mkv or .mp4"
+            )
         with door.opened(home, said=said) as client:
             told = _photos(client, source, target, wanted, _who(asked), force=force)
     if report:
@@ -104,13 +107,13 @@ def _who(asked: Mapping[str, Any]) -> tuple[str, Sequence[Path]]:
 
 def _vacant(source: Path, target: Path, *, force: bool) -> None:
     """Raises UsageError where OUT is IN, or lies in it, or is there already."""
-    if source.resolve() == target.resolve() or (target.exists() and os.path.samefile(source, target)):
+    if source.resolve() == target.resolve() or (target.exists() and target.samefile(source)):
         raise click.UsageError("OUT is IN; what is written needs a place of its own")
     if source.is_dir():
         if target.resolve().is_relative_to(source.resolve()):
             raise click.UsageError("OUT lies in IN; what is written needs a place of its own")
-    elif target.suffix.lower() not in {*FORMATS, *FORMS}:
-        raise click.UsageError(f"OUT must end in {', '.join((*FORMATS, *FORMS))}")
+    elif target.suffix.lower() not in {*FORMATS, *CLIPS}:
+        raise click.UsageError(f"OUT must end in {', '.join((*FORMATS, *CLIPS))}")
     elif target.exists() and not force:
         raise click.UsageError(f"{target} is there already; --force writes over it")
 
@@ -157,7 +160,11 @@ def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """Every file below a folder and where it goes; what is no JPEG or PNG becomes a JPEG."""
     found = sorted(path for path in source.rglob("*") if path.is_file())
     return [
-        (path, target / path.relative_to(source).with_suffix(path.suffix if path.suffix.lower() in FORMATS else ".jpg"))
+        (
+            path,
+            target
+            / path.relative_to(source).with_suffix(path.suffix if path.suffix.lower() in FORMATS else ".jpg"),
+        )
         for path in found
     ]
 
@@ -229,5 +236,3 @@ def _shown(settings: Settings, path: Path) -> Iterator[dict[str, str]]:
         yield {"Bucket": videos.BUCKET, "Name": place.name}
     finally:
         place.unlink(missing_ok=True)
-
-

@@ -1,4 +1,4 @@
-"""What was covered, and what a person should check: as tables, as CSV, and as pictures of the uncovered frames."""
+"""What was covered, and what a person should check: as tables, as CSV and as uncovered pictures."""
 
 from __future__ import annotations
 
@@ -137,9 +137,10 @@ def sheets(clip: Path, checks: Sequence[Shape], folder: Path) -> None:
     with open_clip(clip) as opened:
         cards = [_card(opened.at(check["Timestamp"]).pixels, check) for check in checks]
     for number, start in enumerate(range(0, len(cards), SHEET), 1):
-        title = [Heading(f"Look at these frames of {clip.name}", 1), Text("Faces are not covered here.")]
+        title = Heading(f"Look at these frames of {clip.name}", 1)
+        shown = Cards(cards[start : start + SHEET])
         place = folder / f"check-{number}.png"
-        place.write_bytes(painted.png([*title, Cards(cards[start : start + SHEET])]))
+        place.write_bytes(painted.png([title, Text("Faces are not covered here."), shown]))
         place.chmod(0o600)
 
 
@@ -153,7 +154,9 @@ def _card(pixels: Any, check: Shape) -> Card:
     corner = left + across / 2 - side / 2, top + along / 2 - side / 2
     picture = Pillow.fromarray(pixels)
     drawn = ImageDraw.Draw(picture)
-    drawn.rectangle((left, top, left + across, top + along), outline="#ffd400", width=max(1, round(side / 150)))
+    drawn.rectangle(
+        (left, top, left + across, top + along), outline="#ffd400", width=max(1, round(side / 150))
+    )
     cut = picture.crop((round(corner[0]), round(corner[1]), round(corner[0] + side), round(corner[1] + side)))
     stream = io.BytesIO()
     cut.resize((SIDE, SIDE)).save(stream, "JPEG")

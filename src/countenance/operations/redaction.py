@@ -1,4 +1,4 @@
-"""Faces taken out of photos and stored video: RedactFaces, and Start/GetFaceRedaction. Ours, declared in aws/data.
+"""Faces taken out of photos and stored video: RedactFaces, and Start/GetFaceRedaction. All are ours.
 
 Whatever may be a face is covered; with Keep, unless it is known to be one of theirs; with Only, unless it is
 known to be somebody else's. Naming people compares faces, and policy decides it as that.
@@ -193,7 +193,9 @@ def _chosen(call: Call, tools: Tools, read: Any) -> Chosen | None:
 
 def _lines(plan: Plan) -> list[Finding]:
     """A line for each face that was followed, by time."""
-    lines = [Finding(max(0, each.first), json.dumps(_line(plan, each)), each.track.number) for each in plan.trails]
+    lines = [
+        Finding(max(0, each.first), json.dumps(_line(plan, each)), each.track.number) for each in plan.trails
+    ]
     return sorted(lines, key=lambda line: (line.at, line.person))
 
 
@@ -239,7 +241,9 @@ def _threshold(request: Request) -> float | None:
 
 def _settled(asked: Request, _gallery: object, _declared: object) -> Request:
     """The threshold of a call that names none, on the safe side of whom it names."""
-    return {"SimilarityThreshold": asked.get("SimilarityThreshold", OTHERS if "Only" in asked else SIMILARITY)}
+    return {
+        "SimilarityThreshold": asked.get("SimilarityThreshold", OTHERS if "Only" in asked else SIMILARITY)
+    }
 
 
 _DEFAULTS = {"Method": Method.BOX.value, "SimilarityThreshold": SIMILARITY}

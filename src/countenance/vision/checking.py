@@ -1,4 +1,4 @@
-"""Which frames of a covered clip a person should look at: few, those where a face may most likely be in view. Pure.
+"""Which frames of a covered clip a person should look at: those where a face is likeliest in view. Pure.
 
 Each has its reasons. What the detector half saw and is not covered comes first, then faces that are no longer
 covered although nothing explains where they went, then faces that were followed on weak grounds.
@@ -74,7 +74,9 @@ def checks(plan: Plan) -> list[Check]:
     for each in sorted(_candidates(plan), key=lambda check: (-check.weight, check.at)):
         if len(chosen) >= most:
             break
-        if not any(abs(each.at - other.at) < APART_MS and each.box.overlap(other.box) > 0 for other in chosen):
+        if not any(
+            abs(each.at - other.at) < APART_MS and each.box.overlap(other.box) > 0 for other in chosen
+        ):
             chosen.append(each)
     by_frame: dict[int, Check] = {}
     for each in chosen:

@@ -1,4 +1,4 @@
-"""How a face is taken out of a picture: a rectangle of one colour, or so few colours that nobody is known by them.
+"""How a face is taken out of a picture: by one colour, or so few that nobody is known by them.
 
 BOX leaves nothing of what it covers. BLUR and PIXELATE keep COLOURS by COLOURS mean colours of it, however
 large the face is. Weaker forms of both are known to be undone or to be recognised by networks trained for it
@@ -20,7 +20,7 @@ COLOURS: Final = 4
 """Mean colours a side that blur and pixelation keep of what they cover, a face with its margins."""
 
 MARGIN: Final = 0.3
-"""Of a face's width and height, covered on each side of it: hair, ears and chin, and the detector's jitter."""
+"""Of a face's width and height, covered on each side: hair, ears and chin, and the detector's jitter."""
 
 LEAST: Final = 8
 """Pixels a side that are covered at least."""

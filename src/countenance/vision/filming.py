@@ -1,7 +1,7 @@
 """A clip written anew from its pixels, with what a plan covers taken out. Nothing else of the file goes over.
 
-Every frame is decoded, turned upright, covered and encoded; of the old file's words, chapters, subtitles, data
-and other streams nothing is copied. Sound is left out, or decoded and encoded anew like the picture.
+Every frame is decoded, turned upright, covered and encoded; of the old file's words, chapters, subtitles,
+data and other streams nothing is copied. Sound is left out, or decoded and encoded anew like the picture.
 """
 
 from __future__ import annotations
@@ -47,12 +47,23 @@ class Form:
     options: dict[str, str]
 
 
-_VP9 = {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "tile-columns": "2", "crf": "30", "b": "0"}
+_PLAIN = {"flags": "+bitexact"}
+"""No word about who encoded."""
+
+_VP9 = {
+    **_PLAIN,
+    "deadline": "realtime",
+    "cpu-used": "6",
+    "row-mt": "1",
+    "tile-columns": "2",
+    "crf": "30",
+    "b": "0",
+}
 
 FORMS: Final = {
     ".webm": Form("webm", "libvpx-vp9", "libopus", _VP9),
     ".mkv": Form("matroska", "libvpx-vp9", "libopus", _VP9),
-    ".mp4": Form("mp4", "mpeg4", "aac", {"qmin": "2", "qmax": "6"}),
+    ".mp4": Form("mp4", "mpeg4", "aac", {**_PLAIN, "qmin": "2", "qmax": "6"}),
 }
 """By a file's ending. None of the encoders is under the GPL (docs/decisions/0020-redaction.md)."""
 
@@ -94,7 +105,7 @@ def film(
         with (
             open_clip(source, UNSHRUNK) as clip,
             open_sound(source) as heard,
-            av.open(target, "w", format=how.format) as container,
+            av.open(target, "w", format=how.format, options={"fflags": "+bitexact"}) as container,
         ):
             studio = _Studio(container, clip, how, heard if sound else None)
             covered = 0
@@ -134,7 +145,7 @@ class _Studio:
         self._waiting: tuple[Fraction, AudioFrame] | None = None
         self.sounds = heard is not None
         if heard is not None:
-            self._audio = cast("AudioStream", container.add_stream(how.audio, rate=SOUND))
+            self._audio = cast("AudioStream", container.add_stream(how.audio, rate=SOUND, options=_PLAIN))
             self._audio.layout = "stereo"
             self._resampler = AudioResampler(self._audio.format, "stereo", SOUND)
 
@@ -177,25 +188,23 @@ class _Studio:
     def _planes(self, frame: VideoFrame) -> list[Pixels]:
         """Brightness, and two of colour half as large, upright."""
         width, height = self._stored
-        flat = frame.reformat(width=width, height=height, format="yuv420p").to_ndarray().reshape(-1)
+        plain = frame.reformat(width=width, height=height, format="yuv420p")
+        flat = np.asarray(plain.to_ndarray(), np.uint8).reshape(-1)
         size = width * height
-        parts = (flat[:size], height, width), (flat[size : size * 5 // 4], height // 2, width // 2)
-        parts = (*parts, (flat[size * 5 // 4 :], height // 2, width // 2))
-        return [
-            np.ascontiguousarray(np.rot90(part.reshape(rows, columns), self._clip.turns))
-            for part, rows, columns in parts
-        ]
+        bright, *colours = np.split(flat, (size, size * 5 // 4))
+        parts = [bright.reshape(height, width)]
+        parts += [each.reshape(height // 2, width // 2) for each in colours]
+        return [np.ascontiguousarray(np.rot90(part, self._clip.turns)) for part in parts]
 
     def _speak(self, until: Fraction | None) -> None:
         """Sound up to a time; None for all that is left."""
         if self._heard is None:
             return
-        while self._waiting is not None or (following := next(self._heard, None)) is not None:
-            at, part = self._waiting or following
-            self._waiting = None
+        while (following := self._waiting or next(self._heard, None)) is not None:
+            at, part = self._waiting = following
             if until is not None and at > until:
-                self._waiting = at, part
                 return
+            self._waiting = None
             part.pts, part.time_base = round(at * part.sample_rate), Fraction(1, part.sample_rate)
             self._encode(self._resampler.resample(part))
 

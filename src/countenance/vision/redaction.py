@@ -1,8 +1,8 @@
 """Which faces of a photo or clip are to be covered, where in each frame, and what a person should check.
 
-Whatever may be a face is covered unless it is known to be somebody who stays. A clip is read through once for
-this: so many frames a second are looked at, with a lower bar and on more canvases than elsewhere, and faces are
-followed between them. A face is covered from before it is first found until after it is last found, and
+Whatever may be a face is covered unless it is known to be somebody who stays. A clip is read through once
+for this: so many frames a second are looked at, with a lower bar and by more looks than elsewhere, and faces
+are followed between them. A face is covered from before it is first found until after it is last found, and
 between two sightings over all that lies between its two places, so that none flickers into view.
 """
 
@@ -23,7 +23,7 @@ from countenance.vision.covering import around, widened
 from countenance.vision.runtime import default_threads
 from countenance.vision.tracking import Sighting, Track, Tracker
 from countenance.vision.video import Clip
-from countenance.vision.watching import CHANGED, CUT, LIT, Grey, resemblance, thumbnail
+from countenance.vision.watching import CUT, LIT, Grey, resemblance, thumbnail
 
 RATE: Final = 8.0
 """Frames a second that faces are looked for in (docs/redaction.md has what fewer leave uncovered)."""
@@ -106,12 +106,12 @@ class Trail:
         if not self.first <= at <= self.last:
             return None
         after = bisect_left(seen, at, key=lambda each: each.timestamp_ms)
-        if after == 0:
-            return _drifting(seen[:2], at)
         if after == len(seen):
             return _drifting(seen[:-3:-1], at)
         if seen[after].timestamp_ms == at:
             return seen[after].face.box
+        if after == 0:
+            return _drifting(seen[:2], at)
         return around([seen[after - 1].face.box, seen[after].face.box])
 
     def stays(self, at: int) -> bool:
@@ -128,7 +128,7 @@ class Trail:
 
 
 def _drifting(nearest: Sequence[Sighting], at: int) -> Box:
-    """Where a face was before or will be after it is seen: its place, and all it reaches at its speed, up to its
+    """Where a face was before it is seen, or is after: its place, and what it reaches at its speed, up to its
     own size away."""
     box = nearest[0].face.box
     if len(nearest) < 2:
@@ -185,7 +185,14 @@ def survey(vision: Vision, clip: Clip, chosen: Chosen | None, progress: Progress
         for second in range(trail.first // 1000, trail.last // 1000 + 1):
             by_second[second].append(trail)
     width = min(clip.facts.width, clip.working)
-    return Plan(frames, tuple(trails), tuple(hints), tuple(following.times[cut] for cut in following.cuts), width, by_second)
+    return Plan(
+        frames,
+        tuple(trails),
+        tuple(hints),
+        tuple(following.times[cut] for cut in following.cuts),
+        width,
+        by_second,
+    )
 
 
 def covers(track: Track) -> bool:
@@ -290,9 +297,7 @@ class _Following:
 
 def judged(vision: Vision, image: Image, faces: Sequence[Face], chosen: Chosen) -> list[bool | None]:
     """Whether each face is known to stay; None where it is too small, dark or turned to tell."""
-    plain = [
-        face for face in faces if face.confidence >= SURE and face.box.width * image.width >= LEGIBLE
-    ]
+    plain = [face for face in faces if face.confidence >= SURE and face.box.width * image.width >= LEGIBLE]
     described = vision.describe(image, plain)
     legible = [
         (face, told)
@@ -317,4 +322,3 @@ def in_photo(vision: Vision, image: Image, chosen: Chosen | None) -> list[tuple[
     faces.sort(key=lambda face: -face.box.area)
     stays = judged(vision, image, faces, chosen) if chosen else [None] * len(faces)
     return [(face, not known) for face, known in zip(faces, stays, strict=True)]
-

@@ -34,8 +34,8 @@ OVERLAPPING: Final = 0.125  # of a picture's side that its quarters share
 MOST: Final = 100  # faces, the largest, as in Rekognition
 SWEPT: Final = (384, 640, 1280, 1920)  # canvases of a sweep
 BRIGHTENED: Final = (256, 384, 640)  # and of its looks at a brightened picture
-# The square root of brightness: measured on a dim audience, out of focus, a look at 640 finds 61 % of the faces
-# that CenterFace finds, the looks of a sweep 95 % (docs/decisions/0020-redaction.md).
+# The square root of brightness. Measured on a dim audience, out of focus: of the faces that CenterFace finds
+# one look finds 61 %, the looks of a sweep 95 % (docs/decisions/0020-redaction.md).
 BRIGHTENING: Final = (255 * np.sqrt(np.arange(256) / 255)).astype(np.uint8)
 _STRIDES: Final = (8, 16, 32)
 
