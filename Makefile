@@ -37,8 +37,9 @@ serve: setup
 	@test -e "$(HOME_DIR)/settings.toml" || $(BIN)/countenance init --home "$(HOME_DIR)"
 	@$(BIN)/countenance serve --home "$(HOME_DIR)"
 
+# Three at a time on two processors: many tests wait, for processes that they start and kill, or for the disk.
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-milvus: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[milvus]'

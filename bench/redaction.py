@@ -144,7 +144,8 @@ def measure(vision: Vision, other: CenterFace, path: Path, folder: Path) -> str:
     seconds = plan.frames[-1] / 1000
     share = 100 * len(listed) / written.frames
     return (
-        f"| {path.stem} | {facts.width} x {facts.height} | {written.frames} | {before} | {after} | {len(left)} | "
+        f"| {path.stem} | {facts.width} x {facts.height} | {written.frames} | {before} | {after} | "
+        f"{len(left)} | "
         f"{len({each[0] for each in left})} | {told} | {near} | {len(listed)} ({share:.1f} %) | "
         f"{surveyed / seconds:.2f} | {filmed / seconds:.2f} | {seconds / wall:.2f} |"
     )

@@ -92,12 +92,17 @@ class FakeSenses:
     card = CARD
     offered = frozenset({Attribute.SMILE})
 
-    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
-        colours = np.unique(image.pixels.reshape(-1, 3), axis=0)
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        # One number a pixel: numpy sorts rows of three forty times as slowly.
+        numbers = np.unique(image.pixels.reshape(-1, 3) @ np.array([1 << 16, 1 << 8, 1], np.uint32))
+        colours = (numbers[:, None] >> np.array([16, 8, 0], np.uint32)).astype(np.uint8)
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
 
     def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        return self.detect(image)
+
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         return self.detect(image)
 
     def meshes(self, image: Image, faces: Sequence[Face]) -> tuple[Mesh, ...]:

@@ -28,7 +28,7 @@ from countenance.declared import Authorisation, Declared, Listing, Requester, Ve
 _EVENT, _NAME = "before-sign.rekognition", "countenance-declare"
 
 
-def connect(core: botocore.session.Session | None = None, **options: Any) -> Any:
+def connect(*, core: botocore.session.Session | None = None, **options: Any) -> Any:
     """A boto3 client for Rekognition that knows Countenance's own operations beside AWS's (get_receipt,
     record_review, erase_subject, renew_faces and others), and the member `Countenance` that answers of
     searches and comparisons have: how often they are wrong.

@@ -145,6 +145,8 @@ regroupings = sa.Table(  # merges and splits of users that can be undone
     sa.Column("source", _row, sa.ForeignKey("users.number", ondelete="CASCADE"), nullable=False),
     sa.Column("target", _row, sa.ForeignKey("users.number", ondelete="CASCADE"), nullable=False),
     sa.Column("made", sa.Float, nullable=False),
+    sa.Index("regroupings_by_source", "source"),
+    sa.Index("regroupings_by_target", "target"),
     sqlite_autoincrement=True,
 )
 
@@ -364,6 +366,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         " source INTEGER NOT NULL REFERENCES users (number) ON DELETE CASCADE,"
         " target INTEGER NOT NULL REFERENCES users (number) ON DELETE CASCADE, made FLOAT NOT NULL)",
         "CREATE INDEX ix_regroupings_collection ON regroupings (collection)",
+        "CREATE INDEX regroupings_by_source ON regroupings (source)",
+        "CREATE INDEX regroupings_by_target ON regroupings (target)",
         "CREATE TABLE regrouped ("
         " regrouping INTEGER NOT NULL REFERENCES regroupings (number) ON DELETE CASCADE,"
         " face INTEGER NOT NULL REFERENCES faces (number) ON DELETE CASCADE,"

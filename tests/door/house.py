@@ -42,13 +42,17 @@ class WatchedVision(FakeVision):
         assert not transaction_open(), "a model ran while a transaction was open"
         self.asked += 1
 
-    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
+    def detect(self, image: Image) -> tuple[Face, ...]:
         self._watch()
         return super().detect(image)
 
     def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
         self._watch()
         return super().sweep(image, least)
+
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        self._watch()
+        return super().glance(image)
 
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()

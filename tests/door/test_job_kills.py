@@ -20,9 +20,9 @@ from tests.fakes import RED, FakeVision
 
 
 class SlowVision(FakeVision):
-    def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         time.sleep(0.02)
-        return super().detect(image, largest)
+        return super().glance(image, crowded=crowded)
 
 
 def work(home: Path) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance import office, schema
-from countenance.galleries import users
+from countenance.galleries import distinct, users
 from countenance.ledger import subject_tag
 from countenance.ledger.entry import LONGEST as LONGEST_ENTRY
 from countenance.operations import erasure, searching
@@ -223,6 +223,24 @@ def test_a_user_has_a_hundred_faces(house: House, people: dict[str, list[str]]) 
     more = {"UserId": "carl", "FaceIds": faces[101:]}
     assert refused(house, "AssociateFaces", **more) == "ServiceQuotaExceededException"
     assert refused(house, "MergeUsers", UserId="carl", MergedUserId="bert") == "ServiceQuotaExceededException"
+
+
+def test_a_collection_has_so_many_users_and_distinctions_and_no_more(
+    house: House, people: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"One": {"UserId": "anna"}, "Other": {"UserId": "bert"}}
+    ask(house, "CreateDistinction", **said)
+    monkeypatch.setattr(distinct, "MOST", 1)
+    monkeypatch.setattr(users, "MOST", 2)
+    more = {"One": {"UserId": "anna"}, "Other": {"FaceId": people["carl"][0]}}
+    assert refused(house, "CreateDistinction", **more) == "ServiceQuotaExceededException"
+    ask(house, "CreateDistinction", **said)  # again: nothing is added
+    assert refused(house, "CreateUser", UserId="carl") == "ServiceQuotaExceededException"
+    of = {"UserId": "anna", "NewUserId": "anne", "FaceIds": people["anna"][:1]}
+    assert refused(house, "SplitUser", **of) == "ServiceQuotaExceededException"
+    ask(house, "DeleteUser", UserId="bert")  # what was said of Bert goes too
+    ask(house, "CreateDistinction", **more)
+    ask(house, "CreateUser", UserId="carl")
 
 
 def test_policy_decides_what_a_call_about_users_does(house: House, people: dict[str, list[str]]) -> None:

@@ -19,7 +19,7 @@ from tests.parity import photos
 def client(running: TestServer) -> Any:
     core = botocore.session.Session()
     core.set_config_variable("credentials_file", str(running.settings.credentials))
-    return connect(core, endpoint_url=running.url, region_name="us-east-1")
+    return connect(core=core, endpoint_url=running.url, region_name="us-east-1")
 
 
 @pytest.fixture(scope="module")

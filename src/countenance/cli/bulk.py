@@ -18,11 +18,14 @@ import click
 
 from countenance import settings as homes
 from countenance.aws.objects import stored
-from countenance.cli import declaring, door, enrolling, progress, sources, terminal
-from countenance.cli.enrolling import Desk, Outcome, Work
+from countenance.cli import declaring, door, enrolling, progress, sheet, sources, terminal
+from countenance.cli.enrolling import Desk, Fate, Outcome, Work
 from countenance.cli.manifest import Manifest
 from countenance.cli.sources import Item, Source
 from countenance.settings import Settings
+
+INCOMPLETE = 3
+"""Exit status where photos could not be read or were refused, and all else was done."""
 
 WAITING = 4
 """Photos read ahead for each that is being looked at: few, so that Ctrl-C is quick and memory small."""
@@ -46,6 +49,7 @@ WAITING = 4
     "--skipped",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.csv",
+    callback=sheet.foldered,
     help="Write every photo and face that was left out, and why.",
 )
 @click.option(
@@ -93,7 +97,8 @@ def index(
 
     May be interrupted at any time: the same command goes on where it was. A photo is known by its content,
     so one that was moved is not enrolled twice. The columns of a LIST are `path` and, if you like,
-    `external_image_id` and `user_id`, whose user the photo's only face is given to.
+    `external_image_id` and `user_id`, whose user the photo's only face is given to. The exit status is 3
+    where photos could not be read or were refused.
     """
     settings = homes.load(home)
     found = sources.source(photos, settings)
@@ -126,6 +131,8 @@ def index(
     if not run.finished:
         click.echo("Interrupted. What was enrolled is kept; the same command goes on from here.", err=True)
         raise SystemExit(130)
+    if run.tally.fates[Fate.UNREADABLE]:
+        raise SystemExit(INCOMPLETE)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ disk before its photo is sent.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import click
 from botocore.exceptions import ClientError
 
 from countenance.cli import batch, door
@@ -214,6 +216,15 @@ def _result(future: Any) -> Any:
     return future.result()
 
 
+async def _greet(address: str) -> None:
+    """Exchange Dask's first words. Its Client waits for ever for a server that accepts and says nothing."""
+    from distributed import Security  # noqa: PLC0415 - an extra
+    from distributed.comm import connect  # noqa: PLC0415
+
+    comm = await connect(address, timeout=PATIENCE, **Security().get_connection_args("client"))
+    await comm.close()
+
+
 def opened(address: str, settings: Settings, servers: tuple[str, ...]) -> Cluster:
     """A cluster to work with. Raises HomeError where scheduler, workers or server are not to be had."""
     try:
@@ -230,13 +241,21 @@ def opened(address: str, settings: Settings, servers: tuple[str, ...]) -> Cluste
         certificate = notice.certificate if notice else None
         notice = Notice(servers[0], 0, certificate)
     assert notice is not None
+    click.echo(f"Waiting for the scheduler at {address}, {PATIENCE} s at most.", err=True)
     try:
+        asyncio.run(asyncio.wait_for(_greet(address), PATIENCE))
         client = Client(address, timeout=PATIENCE)
-    except (OSError, ValueError) as fault:
-        raise HomeError(f"no Dask scheduler answers at {address}: {fault}") from fault
+    except (OSError, ValueError, MemoryError) as fault:  # the last of an answer that is no Dask's
+        strange = isinstance(fault, MemoryError) or not str(fault)
+        why = "what listens there does not speak Dask's language" if strange else fault
+        raise HomeError(f"no Dask scheduler answers at {address} within {PATIENCE} s: {why}") from fault
+    if not client.nthreads():
+        click.echo(f"Waiting for its first worker, {PATIENCE} s at most.", err=True)
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as fault:
         client.close()
-        raise HomeError(f"the scheduler at {address} has no worker: start some with `dask worker`") from fault
+        raise HomeError(
+            f"the scheduler at {address} got no worker in {PATIENCE} s: start some with `dask worker`"
+        ) from fault
     return Cluster(client, settings, servers or (notice.url,), notice)

@@ -31,6 +31,9 @@ PATIENCE = 10
 KINDS = 40
 """Different reasons that are counted apart: what else there is, the report lists."""
 
+NAMED = 5
+"""Photos that could not be read that are told by name: what else there is, the report lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -299,12 +302,14 @@ class _Met:
 
 @dataclass
 class Tally:
-    """What a run came to. ended: when the last photo was answered, on the monotonic clock."""
+    """What a run came to. unread: the first photos that could not be read, and why. ended: when the last
+    photo was answered, on the monotonic clock."""
 
     fates: collections.Counter[Fate] = field(default_factory=collections.Counter)
     reasons: collections.Counter[str] = field(default_factory=collections.Counter)
     faces: int = 0
     refused: int = 0
+    unread: list[tuple[str, str]] = field(default_factory=list)
     ended: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
@@ -313,6 +318,8 @@ class Tally:
         if outcome.fate in SENT:
             self.ended = time.monotonic()
             self.refused += sum(remark.startswith(REFUSED) for remark in outcome.remarks)
+        if outcome.fate is Fate.UNREADABLE and len(self.unread) < NAMED:
+            self.unread.append((outcome.place, "; ".join(outcome.remarks)))
         for remark in outcome.remarks:
             kind = remark.partition(": ")[0]
             known = kind in self.reasons or len(self.reasons) < KINDS

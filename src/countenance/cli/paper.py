@@ -14,6 +14,12 @@ from html import escape
 HIDDEN = "·"
 """What stands where a count is not printed."""
 
+MARKS = re.compile(r"(`[^`]+`|\*\*)")
+"""What a text may be marked with."""
+
+UNMARKED = re.compile(r"[\\`*\[\]<~]|&(?=#?\w+;)|(?<!\w)_|_(?!\w)|^[#>+=-]")
+"""What Markdown would take for a mark: a link, a picture, HTML, an entity, an emphasis, a heading, a list."""
+
 LONG = 24
 """Characters from which a cell of a table is words or a path, not a number."""
 
@@ -117,7 +123,7 @@ def markdown(blocks: Sequence[Block]) -> str:
     """The document as GitHub's Markdown."""
     written = "\n\n".join(filter(None, map(_markdown, blocks)))
     proofs = "\n".join(
-        f"- {grid.title}: {_plain(row[0])}, {column}: {cell.entries}"
+        f"- {grid.title}: {_inline(_plain(row[0]))}, {column}: {cell.entries}"
         for grid in blocks
         if isinstance(grid, Grid)
         for row in grid.rows
@@ -131,13 +137,13 @@ def markdown(blocks: Sequence[Block]) -> str:
 def _markdown(block: Block) -> str:  # noqa: PLR0911 - one line for each kind of block
     match block:
         case Heading(text, level):
-            return f"{'#' * level} {text}"
+            return f"{'#' * level} {_inline(text)}"
         case Text(text):
-            return text
+            return _inline(text)
         case Notice(text):
-            return f"> **{text}**"
+            return f"> **{_inline(text)}**"
         case Quote(text):
-            return f"> {text}"
+            return f"> {_inline(text)}"
         case Grid():
             return _markdown_table(block)
         case Chart():
@@ -147,21 +153,30 @@ def _markdown(block: Block) -> str:  # noqa: PLR0911 - one line for each kind of
         case Verbatim(text):
             return f"```\n{text.rstrip()}\n```"
         case Cards(cards):
-            return "\n".join(
-                f"- {'; '.join([card.title, *card.lines, *(f'`{each}`' for each in card.commands)])}"
+            lines = (
+                [*map(_inline, [card.title, *card.lines]), *(f"`{each}`" for each in card.commands)]
                 for card in cards
             )
+            return "\n".join(f"- {'; '.join(line)}" for line in lines)
 
 
 def _markdown_table(grid: Grid) -> str:
     if not grid.rows:
         return f"{grid.title}: nothing."
     lines = [list(grid.columns), ["---", *["---:"] * (len(grid.columns) - 1)]]
-    lines += [[_plain(cell) for cell in row] for row in grid.rows]
+    lines += [[_inline(_plain(cell)) for cell in row] for row in grid.rows]
     table = "\n".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
     )
     return f"### {grid.title}\n\n{table}"
+
+
+def _inline(text: str) -> str:
+    """Text with its marks, on one line; whatever else Markdown would read in it, say in a file's name, is
+    escaped."""
+    parts = MARKS.split(" ".join(text.splitlines()))
+    parts[::2] = [UNMARKED.sub(r"\\\g<0>", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _plain(cell: str | Number) -> str:

@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,10 +112,12 @@ def _listed(target: Path | None) -> Iterator[Callable[[Outcome, str], Any]]:
     if target is None:
         yield lambda _outcome, _remark: None
         return
+    target.touch(mode=0o600)
+    target.chmod(0o600)  # also where an earlier report was: paths name people
     with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.writer(file)
         rows.writerow(("photo", "fate", "reason"))
-        yield lambda outcome, remark: rows.writerow((outcome.place, outcome.fate.name.lower(), remark))
+        yield lambda outcome, remark: rows.writerow((outcome.place, outcome.fate.value, remark))
 
 
 class Meter:
@@ -191,6 +193,7 @@ def summarise(run: Run, collection: str, before: Pace | None, *, as_json: bool) 
         "faces": tally.faces,
         "faces_refused": tally.refused,
         "reasons": dict(tally.reasons.most_common()),
+        "unread": [{"photo": place, "reason": why} for place, why in tally.unread],
         "seconds": round(run.seconds, 1),
         "photos_per_second": _rate(run.pace, "photos"),
         "faces_per_second": _rate(run.pace, "faces"),
@@ -199,25 +202,36 @@ def summarise(run: Run, collection: str, before: Pace | None, *, as_json: bool) 
     }
     if as_json:
         terminal.print_json(facts)
-        return
+    else:
+        _tables(facts, tally, run, _outlook(unsent, estimate, run.pace, before) if unsent else "")
+
+
+def _tables(facts: Mapping[str, Any], tally: Tally, run: Run, outlook: str) -> None:
+    """The same for people."""
     rows: list[tuple[object, ...]] = [
         (tally.fates[fate], fate.value) for fate in Fate if tally.fates[fate] and fate is not Fate.LEFT
     ]
     rows += [(run.left, Fate.LEFT.value)] if run.left else []
     rows += [(tally.faces, "faces enrolled")]
     rows += [(tally.refused, "faces refused, or photos without one")] if tally.refused else []
-    terminal.print_table((f"{facts['files']}>", f"photos for {collection}, {duration(run.seconds)}"), rows)
+    terminal.print_table(
+        (f"{facts['files']}>", f"photos for {facts['collection']}, {duration(run.seconds)}"), rows
+    )
     if tally.reasons:
         terminal.print_table(
             ("times>", "left out because"), [(n, why) for why, n in tally.reasons.most_common()]
         )
+    if tally.unread:
+        terminal.print_table(("photo", "could not be read"), tally.unread)
+    if more := tally.fates[Fate.UNREADABLE] - len(tally.unread):
+        click.echo(f"And {more} more: `--report FILE.csv` names each.")
     if run.pace:
         click.echo(
             f"{run.pace.photos} photos were sent, {facts['photos_per_second']} a second; "
             f"{facts['faces_per_second']} faces a second."
         )
-    if unsent:
-        click.echo(_outlook(unsent, estimate, run.pace, before))
+    if outlook:
+        click.echo(outlook)
 
 
 def _rate(pace: Pace | None, what: str) -> float | None:

@@ -20,13 +20,18 @@ WRITERS: Mapping[str, Callable[[Sequence[Block], str], bytes]] = {
 }
 
 
-def _endings(_context: click.Context, _option: click.Parameter, targets: Sequence[Path]) -> Sequence[Path]:
-    """Said before anything is searched, not after."""
+def foldered(_context: click.Context, _option: click.Parameter, target: Path | None) -> Path | None:
+    """Said before anything is sent, not after."""
+    if target is not None and not target.parent.is_dir():
+        raise PhotoError(f"{target} cannot be written: there is no folder {target.parent}")
+    return target
+
+
+def _endings(context: click.Context, option: click.Parameter, targets: Sequence[Path]) -> Sequence[Path]:
     for target in targets:
         if target.suffix.lower() not in WRITERS:
             raise PhotoError(f"{target} must end in {' or '.join(sorted(WRITERS))}")
-        if not target.parent.is_dir():
-            raise PhotoError(f"{target} cannot be written: there is no folder {target.parent}")
+        foldered(context, option, target)
     return targets
 
 

@@ -52,7 +52,7 @@ def client(
     )
     core = botocore.session.Session()
     if credentials is None:
-        return connect(core, endpoint_url=url, region_name=region, verify=verify, config=config)
+        return connect(core=core, endpoint_url=url, region_name=region, verify=verify, config=config)
     file = configparser.ConfigParser()
     try:
         file.read_string(credentials.read_text())
@@ -67,7 +67,7 @@ def client(
     core.set_config_variable("credentials_file", str(credentials))
     core.set_config_variable("profile", "default")
     return connect(
-        core,
+        core=core,
         endpoint_url=url,
         region_name=key.get("region", region),
         verify=verify,

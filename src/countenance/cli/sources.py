@@ -64,8 +64,22 @@ class Source(Protocol):
 
 
 def source(text: str, settings: Settings) -> Source:
-    """What a word of the command line names. Raises PhotoError, also for a list with a wrong line."""
+    """What a word of the command line names. Raises PhotoError where it names no photo, and for a list with a
+    wrong line: said before anything is made or sent."""
+    found = _named(text, settings)
+    if next(iter(found), None) is None:
+        raise PhotoError(f"{text} names no photo: it is empty, or all in it is hidden")
+    return found
+
+
+def _named(text: str, settings: Settings) -> Source:
     if text.startswith(S3):
+        bucket = settings.buckets / text.removeprefix(S3).partition("/")[0]
+        if not settings.s3_endpoint and not bucket.is_dir():
+            raise PhotoError(
+                f"{text}: there is no folder {bucket} that stands for the bucket. For a real one set "
+                "`s3_endpoint` in settings.toml"
+            )
         return Prefix(text, stored(settings.s3_endpoint, settings.buckets))
     path = Path(text).absolute()
     if path.is_dir():
@@ -161,7 +175,7 @@ class Prefix:
         except AwsError as fault:
             raise PhotoError(
                 f"{self._address} cannot be listed: {fault.message.rstrip('.')}. `s3_endpoint` in "
-                "settings.toml says where buckets are; without it each is a folder in the home's `buckets`"
+                "settings.toml says where buckets are"
             ) from fault
         if empty:
             raise PhotoError(f"no object's key in {self._bucket} begins with {self._prefix!r}")

@@ -21,6 +21,9 @@ from countenance.types import Gallery
 
 _FACE, _USER, _PHOTO = "face/", "user/", "photo/"
 
+MOST = 100_000
+"""Distinctions of one gallery: what people say by hand, and more than any program should."""
+
 
 def of_face(face_id: str) -> str:
     return _FACE + face_id
@@ -56,14 +59,23 @@ class Barred:
 NOBODY = Barred()
 
 
-def record(connection: Connection, gallery: Gallery, one: str, other: str, now: dt.datetime) -> bool:
-    """Keep that two ends are not one person; False where it is known."""
+def said(connection: Connection, gallery: Gallery, one: str, other: str) -> bool:
+    """Whether somebody said of these very ends that they are not one person."""
+    pair = _pair(gallery, *sorted((one, other)))
+    return connection.execute(sa.select(distinctions.c.number).where(pair)).first() is not None
+
+
+def record(connection: Connection, gallery: Gallery, one: str, other: str, now: dt.datetime) -> None:
+    """Keep that two ends are not one person, which nobody said yet."""
     one, other = sorted((one, other))
     row = {"collection": gallery.number, "one": one, "other": other}
-    if connection.execute(sa.select(distinctions.c.number).where(_pair(gallery, one, other))).first():
-        return False
     connection.execute(distinctions.insert().values(made=now.timestamp(), **row))
-    return True
+
+
+def full(connection: Connection, gallery: Gallery) -> bool:
+    """Whether a gallery has as many as it may."""
+    mine = sa.select(distinctions.c.number).where(distinctions.c.collection == gallery.number)
+    return connection.execute(mine.limit(1).offset(MOST - 1)).first() is not None
 
 
 def withdraw(connection: Connection, gallery: Gallery, one: str, other: str) -> bool:

@@ -6,6 +6,7 @@ Every path gives the same numbers, so a search gives the same faces with any of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -67,6 +68,7 @@ def numkong(probes: Codes) -> tuple[int, Compare]:
     return _rows(len(probes)), lambda codes: np.asarray(library.dots_packed(codes, packed))
 
 
+@cache
 def best() -> Kernel:
     """The fastest that is installed and right on this processor."""
     return numkong if find_spec("numkong") and _agrees(numkong) else plain

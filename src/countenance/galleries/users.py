@@ -22,6 +22,9 @@ from countenance.types import Gallery, User, Vector
 MOST_FACES = 100
 """Faces of one user (Rekognition's limit)."""
 
+MOST = 20_000_000
+"""Users of one collection (Rekognition's largest)."""
+
 LEAST = 1e-3
 """A sum shorter than this points nowhere: of faces opposite to each other, for whom the first one stands."""
 

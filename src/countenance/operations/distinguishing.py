@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from countenance.errors import Conflict, InvalidParameter, ResourceNotFound
+from countenance.errors import Conflict, InvalidParameter, ResourceNotFound, ServiceQuotaExceeded
 from countenance.galleries import concerned, distinct, store
 from countenance.ledger import Told
 from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages
@@ -34,7 +34,10 @@ def create_distinction(call: Call, tools: Tools) -> Commit:
         same = distinct.person(connection, gallery, one)
         if other in same:
             raise Conflict("Both are one user here: DisassociateFaces or SplitUser first")
-        distinct.record(connection, gallery, one, other, call.now)
+        if not distinct.said(connection, gallery, one, other):
+            if distinct.full(connection, gallery):
+                raise ServiceQuotaExceeded(f"A collection has at most {distinct.MOST} distinctions")
+            distinct.record(connection, gallery, one, other, call.now)
         return Done({}, Told(subjects=_subjects(connection, gallery, one, other)))
 
     return Commit(write)

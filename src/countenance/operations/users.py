@@ -51,7 +51,10 @@ def create_user(call: Call, tools: Tools) -> Commit:
 
 
 def created(connection: Connection, gallery: Gallery, user_id: str, call: Call) -> User:
-    """Raises Conflict where the name is in use, or is that of one who was merged, which may be undone."""
+    """Raises Conflict where the name is in use, or is that of one who was merged, which may be undone;
+    ServiceQuotaExceeded where the collection has as many users as it may."""
+    if gallery.users >= users.MOST:
+        raise ServiceQuotaExceeded(f"A collection has at most {users.MOST} users")
     user = users.create(connection, gallery, user_id, call.now)
     if user is None:
         taken = "" if users.find(connection, gallery, user_id) else ": it was merged into another"

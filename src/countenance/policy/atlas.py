@@ -245,14 +245,16 @@ class Atlas:
     def _apart(self, name: str) -> list[tuple[Choice, ...]]:
         """A dimension's choices, those together that leave the same of every rule."""
         dimension = self._named[name]
+        by_place = name == "seat"  # an organisation calls from where it is
+        told = (dimension, self._named["place"]) if by_place else (dimension,)
+        every = dict.fromkeys(each for by in self._conditions.values() for each in by.values())
+        asked = [each for each in every if any(one.read_by(frozenset(facts_of(each))) for one in told)]
         classes: dict[object, list[Choice]] = {}
         for choice in dimension.choices:
             tells = dict(choice.tells)
-            if name == "seat":
+            if by_place:
                 tells["context.place"] = tells["principal.org.seat"]
-            rest = tuple(
-                known(each, tells, self._above) for by in self._conditions.values() for each in by.values()
-            )
+            rest = tuple(known(each, tells, self._above) for each in asked)
             classes.setdefault(rest, []).append(choice)
         return [tuple(one) for one in classes.values()]
 

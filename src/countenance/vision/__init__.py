@@ -21,9 +21,7 @@ from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
 from countenance.vision.sface import SFace
-from countenance.vision.yunet import CANVASES, SWEPT, YuNet
-
-THOROUGH: Final = CANVASES[-1]
+from countenance.vision.yunet import SWEPT, YuNet
 
 
 class Detector(Protocol):
@@ -31,8 +29,11 @@ class Detector(Protocol):
 
     card: zoo.Card
 
-    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most. largest: side in pixels that a look may take."""
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most."""
+
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        """The same of a frame of a clip, quicker. crowded: the frame before had small faces."""
 
     def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
         """What may be a face, largest first, a hundred at most. least: confidence, percent."""
@@ -158,17 +159,22 @@ class Vision:
         """The attributes that a calibrated card backs."""
         return self.describer.offered
 
-    def detect(self, image: Image, largest: int = THOROUGH) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most.
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most."""
+        return self.detector.detect(image)
 
-        largest: side in pixels that a look may take. Less than THOROUGH is quicker and misses small faces.
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        """The faces of a frame of a clip, largest first, a hundred at most: quicker, without the smallest.
+
+        crowded: the frame before had small faces.
         """
-        return self.detector.detect(image, largest)
+        return self.detector.glance(image, crowded=crowded)
 
     def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
         """What may be a face, by many looks, largest first, a hundred at most.
 
-        least: confidence, percent; under 60 much is told that is none. largest: as in detect().
+        least: confidence, percent; under 60 much is told that is none. largest: side in
+        pixels of the closest look; less is quicker and misses small ones.
         """
         return self.detector.sweep(image, least, largest)
 

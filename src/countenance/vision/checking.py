@@ -59,7 +59,7 @@ WEIGHTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A frame to look at, and where in it. at: its time, milliseconds. weight: how much it matters, [0, 1]."""
+    """A frame to look at, and where in it. at: its time, milliseconds. weight: how much it matters, to 1."""
 
     at: int
     box: Box

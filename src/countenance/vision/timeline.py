@@ -11,7 +11,8 @@ a sighting (a hand before the face); bands do not.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,10 +82,13 @@ class Timeline:
     bands: tuple[Band, ...]
 
 
-def timeline(person: Person, step_ms: int) -> Timeline:
-    """A person's timeline. step_ms: usually between two frames that were looked at."""
+def timeline(person: Person, step_ms: int, tell: Callable[[], None] = lambda: None) -> Timeline:
+    """A person's timeline. step_ms: usually between two frames that were looked at.
+
+    tell: called at each sample; what it raises ends the work.
+    """
     intervals = _intervals(person.sightings, max(PAUSE_MS, MISSED * step_ms))
-    smoothed = [[_moment(seen, interval) for seen in interval] for interval in intervals]
+    smoothed = [_smoothed(interval, tell) for interval in intervals]
     return Timeline(
         person.number,
         tuple(Span(each[0].timestamp_ms, each[-1].timestamp_ms + step_ms) for each in intervals),
@@ -124,11 +128,22 @@ Near = Sequence[tuple[float, Description]]
 """Descriptions around a moment, each with its weight."""
 
 
-def _moment(seen: Sighting, interval: Sequence[Sighting]) -> Moment:
+def _smoothed(interval: Sequence[Sighting], tell: Callable[[], None]) -> list[Moment]:
+    """Each sample among those near it: all are in order of time."""
+    times = [each.timestamp_ms for each in interval]
+    moments = []
+    for seen in interval:
+        tell()
+        first = bisect_left(times, seen.timestamp_ms - 3 * SIGMA_MS)
+        moments.append(_moment(seen, interval[first : bisect_right(times, seen.timestamp_ms + 3 * SIGMA_MS)]))
+    return moments
+
+
+def _moment(seen: Sighting, around: Sequence[Sighting]) -> Moment:
     near = [
         (math.exp(-(((each.timestamp_ms - seen.timestamp_ms) / SIGMA_MS) ** 2) / 2), each.description)
-        for each in interval
-        if each.description is not None and abs(each.timestamp_ms - seen.timestamp_ms) <= 3 * SIGMA_MS
+        for each in around
+        if each.description is not None
     ]
     return Moment(
         seen.timestamp_ms,

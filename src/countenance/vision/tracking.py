@@ -8,7 +8,6 @@ people() then joins tracks by their embeddings, across cuts: whoever leaves and 
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -216,74 +215,113 @@ def _distance(one: Box, other: Box) -> float:
 
 
 def people(
-    tracks: Sequence[Track], portraits: Mapping[int, Sequence[Portrait]], least: float
+    tracks: Sequence[Track],
+    portraits: Mapping[int, Sequence[Portrait]],
+    least: float,
+    tell: Callable[[], None] = lambda: None,
 ) -> list[Person]:
     """Tracks joined to people, by first sight: the two groups most alike first, and again.
 
     A track without a portrait from SHOWN on is joined to nobody. One whose face never reaches SURE is no
     person: a sign, a hand.
 
-    portraits: of each track, by its number. least: the cosine of two groups' mean embeddings from which they
-    are one person, unless they are seen at one time.
+    portraits: of each track, by its number. least: the cosine (over 0) of two groups' mean embeddings from
+    which they are one person, unless they are seen at one time. tell: called at each step; what it raises
+    ends the work.
     """
     sure = [track for track in tracks if any(each.face.confidence >= SURE for each in track.sightings)]
-    groups = {place: _group((track,), portraits.get(track.number, ())) for place, track in enumerate(sure)}
-    numbers = itertools.count(len(groups))
-    closest = [pair for one in groups for pair in _closest(one, groups, least) if pair[1] < pair[2]]
-    heapq.heapify(closest)
-    while closest:
-        _, one, other = heapq.heappop(closest)
-        if one not in groups or other not in groups:
-            continue  # joined to another meanwhile: the two are now in a group of another number
-        first, second = groups.pop(one), groups.pop(other)
-        number = next(numbers)
-        groups[number] = _group((*first.tracks, *second.tracks), (*first.portraits, *second.portraits))
-        for pair in _closest(number, groups, least):
-            heapq.heappush(closest, pair)
-    ordered = sorted(groups.values(), key=lambda group: group.tracks[0].number)
-    return [Person(number, group.tracks, group.portraits) for number, group in enumerate(ordered)]
+    groups = _Groups(sure, portraits, least)
+    while (pair := groups.closest()) is not None:
+        groups.join(*pair)
+        tell()
+    found = sorted(
+        [sorted(group.tracks, key=lambda track: track.start_ms) for group in groups.alive.values()],
+        key=lambda each: each[0].number,
+    )
+    return [Person(number, tuple(each), _best(each, portraits)) for number, each in enumerate(found)]
+
+
+def _best(tracks: Sequence[Track], portraits: Mapping[int, Sequence[Portrait]]) -> tuple[Portrait, ...]:
+    every = [each for track in tracks for each in portraits.get(track.number, ())]
+    return tuple(sorted(every, key=lambda portrait: -portrait.goodness))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Group:
-    """direction: the mean of good portraits by their goodness, of unit length; None where there is none."""
+    """likeness: the sum of good portraits by their goodness; None where there is none.
+
+    times: a bit for each stretch of time in which one of the tracks is followed.
+    """
 
     tracks: tuple[Track, ...]
-    portraits: tuple[Portrait, ...]
-    direction: Vector | None
+    likeness: Vector | None
+    times: int
 
 
-def _group(tracks: Sequence[Track], portraits: Sequence[Portrait]) -> _Group:
-    ordered = tuple(sorted(tracks, key=lambda track: track.start_ms))
-    best = tuple(sorted(portraits, key=lambda portrait: -portrait.goodness))
-    good = [each.goodness * each.embedding.vector for each in best if each.goodness >= SHOWN]
-    if not good:
-        return _Group(ordered, best, None)
-    mean = np.sum(good, axis=0)
-    return _Group(ordered, best, np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32))
+class _Groups:
+    """Groups of tracks by number, and which two are to be joined next.
+
+    Each group that can be joined knows the nearest of those that were there when it last asked. One that came
+    later knows of it. So the nearest pair of all is at hand, and no step compares all pairs.
+    """
+
+    def __init__(
+        self, tracks: Sequence[Track], portraits: Mapping[int, Sequence[Portrait]], least: float
+    ) -> None:
+        self.alive: dict[int, _Group] = {}
+        self._least = max(least, 1e-6)  # under it lie those who are gone
+        self._count = 0
+        self._directions: Vector | None = None  # a row for each group there ever was; of those gone, zeros
+        self._nearest: list[tuple[float, int, int]] = []  # (cosine turned around, one, other)
+        self._most = 2 * len(tracks)
+        instants = sorted({at for track in tracks for at in (track.start_ms, track.end_ms)})
+        place = {at: number for number, at in enumerate(instants)}
+        for track in tracks:
+            first, last = place[track.start_ms], place[track.end_ms]
+            likeness = _likeness(portraits.get(track.number, ()))
+            self._add(_Group((track,), likeness, (1 << last + 1) - (1 << first)))
+
+    def closest(self) -> tuple[int, int] | None:
+        """The two groups most alike that can be one person; None where no two are."""
+        while self._nearest:
+            _, one, other = heapq.heappop(self._nearest)
+            if one in self.alive and other in self.alive:
+                return one, other
+            if one in self.alive:
+                self._ask(one)
+        return None
+
+    def join(self, one: int, other: int) -> None:
+        first, second = self.alive.pop(one), self.alive.pop(other)
+        assert first.likeness is not None
+        assert second.likeness is not None
+        assert self._directions is not None
+        self._directions[[one, other]] = 0
+        likeness = first.likeness + second.likeness
+        self._add(_Group((*first.tracks, *second.tracks), likeness, first.times | second.times))
+
+    def _add(self, group: _Group) -> None:
+        number, self._count = self._count, self._count + 1
+        self.alive[number] = group
+        if group.likeness is None:
+            return
+        if self._directions is None:
+            self._directions = np.zeros((self._most, len(group.likeness)), np.float32)
+        self._directions[number] = group.likeness / max(float(np.linalg.norm(group.likeness)), 1e-9)
+        self._ask(number)
+
+    def _ask(self, number: int) -> None:
+        """Which group is nearest to one, of those that were there before."""
+        assert self._directions is not None
+        cosines = self._directions[: self._count] @ self._directions[number]
+        cosines[number] = 0
+        while cosines[other := int(cosines.argmax())] >= self._least:
+            if not self.alive[number].times & self.alive[other].times:
+                heapq.heappush(self._nearest, (-float(cosines[other]), number, other))
+                return
+            cosines[other] = 0
 
 
-def _closest(one: int, groups: Mapping[int, _Group], least: float) -> list[tuple[float, int, int]]:
-    """What can be joined to a group: (cosine turned around, it, the other)."""
-    mine, others, directions = groups[one].direction, [], []
-    for number, each in groups.items():
-        if number != one and each.direction is not None:
-            others.append(number)
-            directions.append(each.direction)
-    if mine is None or not others:
-        return []
-    cosines = np.stack(directions) @ mine
-    return [
-        (-float(cosines[place]), one, others[place])
-        for place in np.flatnonzero(cosines >= least).tolist()
-        if not _together(groups[one], groups[others[place]])
-    ]
-
-
-def _together(one: _Group, other: _Group) -> bool:
-    """Whether both are followed at one time: then they are two people."""
-    return any(
-        first.start_ms <= second.end_ms and second.start_ms <= first.end_ms
-        for first in one.tracks
-        for second in other.tracks
-    )
+def _likeness(portraits: Sequence[Portrait]) -> Vector | None:
+    good = [each.goodness * each.embedding.vector for each in portraits if each.goodness >= SHOWN]
+    return np.asarray(np.sum(good, axis=0), np.float32) if good else None

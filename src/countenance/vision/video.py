@@ -17,7 +17,7 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,6 +45,9 @@ DECODERS: Final = 4
 
 SPARING: Final = 4
 """Times the rate from which frames are left undecoded: where every second one is, the next is near enough."""
+
+WAIT: Final = 1.0
+"""Seconds without a frame after which whoever reads is told that none came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,17 @@ class Clip:
         self._turns = 0
         self.damaged = 0
         """Packets and frames that were left out because they were damaged, so far."""
+        self._stopped = threading.Event()
         self._first = self._begin()
         self.facts = self._read_facts()
 
-    def frames(self, rate: float) -> Iterator[Frame]:
-        """Frames in order, `rate` a second at most, decoded by a thread of their own. To be read once."""
-        return _ahead(self._sampled(Fraction(rate)), self._limits.ahead)
+    def frames(self, rate: float, meanwhile: Callable[[], None] = lambda: None) -> Iterator[Frame]:
+        """Frames in order, `rate` a second at most, decoded by a thread of their own. To be read once.
+
+        meanwhile: called every second in which none comes; what it raises ends the reading. Raises VideoError
+        for a clip that turns out too long.
+        """
+        return _ahead(self._sampled(Fraction(rate)), self._limits.ahead, self._stopped, meanwhile)
 
     @property
     def working(self) -> int:
@@ -135,6 +143,7 @@ class Clip:
         wanted = Fraction(timestamp_ms, 1000) + begin - Fraction(1, 2000)  # timestamps are rounded
         base = self._stream.time_base or Fraction(1, 1000)
         self._stream.codec_context.skip_frame = "DEFAULT"
+        self._stopped.clear()
         try:
             self._container.seek(int(wanted / base), stream=self._stream)
         except av.error.FFmpegError as fault:
@@ -155,7 +164,7 @@ class Clip:
     def _decoded(self) -> Iterator[VideoFrame]:
         """All frames. What is damaged is left out and counted; the clip goes on behind it."""
         packets = self._container.demux(self._stream)
-        while True:
+        while not self._stopped.is_set():
             try:
                 packet = next(packets)
             except StopIteration:
@@ -179,6 +188,8 @@ class Clip:
         taken, origin, before = -1, None, None
         for at, frame in self._timed():
             origin = at if origin is None else origin
+            if at > self._limits.longest * 3600:
+                raise VideoError(f"the clip lasts longer than {self._limits.longest:g} hours")
             if before is not None and (at - before) * rate > 1:
                 context.skip_frame = "DEFAULT"  # nothing is predicted from most frames of this clip
             before = at
@@ -300,10 +311,11 @@ def _stream(container: InputContainer, limits: Limits) -> VideoStream:
     return stream
 
 
-def _ahead(frames: Iterator[Frame], depth: int) -> Iterator[Frame]:
-    """The same frames, made by a thread that runs `depth` ahead; closed early, it stops."""
+def _ahead(
+    frames: Iterator[Frame], depth: int, stopped: threading.Event, meanwhile: Callable[[], None]
+) -> Iterator[Frame]:
+    """The same frames, made by a thread that runs `depth` ahead; closed early, it stops and says so."""
     ready: queue.Queue[Frame | BaseException | None] = queue.Queue(depth)
-    stopped = threading.Event()
 
     def put(item: Frame | BaseException | None) -> bool:
         while not stopped.is_set():
@@ -326,10 +338,20 @@ def _ahead(frames: Iterator[Frame], depth: int) -> Iterator[Frame]:
     thread = threading.Thread(target=decode, name="decoding", daemon=True)
     thread.start()
     try:
-        while (item := ready.get()) is not None:
+        while (item := _next(ready, meanwhile)) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
     finally:
         stopped.set()
         thread.join()
+
+
+def _next(
+    ready: queue.Queue[Frame | BaseException | None], meanwhile: Callable[[], None]
+) -> Frame | BaseException | None:
+    while True:
+        try:
+            return ready.get(timeout=WAIT)
+        except queue.Empty:
+            meanwhile()

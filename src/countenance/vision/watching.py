@@ -39,9 +39,8 @@ CHANGED: Final = 0.6
 ALIKE: Final = 0.3
 """Cosine from which two faces in nearly one place at nearly one time are taken for one person's."""
 
-CANVAS: Final = 1280
-"""Side in pixels of the closest look at a frame. Measured on a street in 1080p: of 127 sure faces that 1,920
-finds it finds 114, in half the time; 640 alone finds 93 (docs/decisions/0019-video.md)."""
+CROWDED: Final = 0.05
+"""Of a frame's longer side: where a face is less wide, the next frame is looked at closely from the start."""
 
 SMALLEST: Final = 20.0
 """Pixels across: a smaller face is not asked who it is like."""
@@ -110,27 +109,42 @@ class Watched:
 
 
 def look(
-    vision: Vision, clip: Clip, asked: Collection[Attribute] | None = (), *, rate: float = RATE
+    vision: Vision,
+    clip: Clip,
+    asked: Collection[Attribute] | None = (),
+    *,
+    rate: float = RATE,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Look]:
     """Every sampled frame, in order. Each core looks at one, and as many more are held.
 
-    asked: attributes to read of each face; None for no description at all. Raises ModelError.
+    asked: attributes to read of each face; None for no description at all. meanwhile: called every second in
+    which no frame comes; what it raises ends the looking. Raises ModelError, VideoError.
     """
 
-    def seen(frame: Frame) -> Look:
-        faces = vision.detect(frame.image, CANVAS)
+    def seen(frame: Frame, crowded: bool) -> Look:  # noqa: FBT001 - the pool passes it by place
+        faces = vision.glance(frame.image, crowded=crowded)
         told = vision.describe(frame.image, faces, asked) if asked is not None else ()
         return Look(frame, faces, told, thumbnail(frame.image))
 
-    threads = default_threads()
+    threads, crowded = default_threads(), False
     with ThreadPoolExecutor(threads, thread_name_prefix="looking") as pool:
         waiting: deque[Future[Look]] = deque()
-        for frame in clip.frames(rate):
-            waiting.append(pool.submit(seen, frame))
+        for frame in clip.frames(rate, meanwhile):
+            waiting.append(pool.submit(seen, frame, crowded))
             if len(waiting) >= 2 * threads:
-                yield waiting.popleft().result()
+                done = waiting.popleft().result()
+                crowded = _crowded(done)
+                yield done
         while waiting:
             yield waiting.popleft().result()
+
+
+def _crowded(look: Look) -> bool:
+    """Whether a face was small."""
+    image = look.frame.image
+    least = CROWDED * max(image.width, image.height)
+    return any(face.box.width * image.width < least for face in look.faces)
 
 
 def watch(
@@ -146,17 +160,21 @@ def watch(
 
     asked: attributes to read; None for no description at all. Those that last (CHANGING has the others) are
     read where there are portraits: with `least`. least: the cosine from which two tracks are joined to one
-    person; None leaves every track a person of its own, without portraits. Raises ModelError, and what
-    `progress` raises.
+    person; None leaves every track a person of its own, without portraits. Raises ModelError, VideoError, and
+    what `progress` raises.
     """
     changing = None if asked is None else CHANGING.intersection(asked)
     following = _Following(vision if least is not None else None, frozenset(asked or ()) - CHANGING)
-    times = []
-    for each in look(vision, clip, changing, rate=rate):
+    times: list[int] = []
+
+    def tell() -> None:
+        progress(times[-1] if times else 0)
+
+    for each in look(vision, clip, changing, rate=rate, meanwhile=tell):
         following.add(each)
         times.append(each.frame.timestamp_ms)
-        progress(each.frame.timestamp_ms)
-    found = people(following.tracker.tracks(), following.portraits, 2.0 if least is None else least)
+        tell()
+    found = people(following.tracker.tracks(), following.portraits, 2.0 if least is None else least, tell)
     return Watched(clip.facts, tuple(found), tuple(times), clip.damaged)
 
 
@@ -247,8 +265,9 @@ NO_POINTS: Final[Mapping[str, Point]] = MappingProxyType({})
 
 
 def thumbnail(image: Image) -> Grey:
-    """32 x 18 grey pixels, their mean taken off."""
-    small = cv2.resize(image.pixels[::2, ::2], (32, 18), interpolation=cv2.INTER_AREA)
+    """32 x 18 grey pixels, their mean taken off. Of a large frame every second, third ... line is taken."""
+    step = max(2, max(image.width, image.height) // 480)
+    small = cv2.resize(image.pixels[::step, ::step], (32, 18), interpolation=cv2.INTER_AREA)
     grey = small.astype(np.float32).mean(2)
     return np.asarray(grey - grey.mean())
 

@@ -27,9 +27,13 @@ Array = npt.NDArray[np.float32]
 THRESHOLD: Final = 0.6
 OVERLAP: Final = 0.3  # two boxes that share more than this are one face (OpenCV's default)
 CANVASES: Final = (384, 640, 1024, 1920)  # long sides, pixels
+GLANCES: Final = (384, 640, 1024, 1280)  # of frames of a clip (docs/decisions/0019-video.md)
 THUMBNAIL: Final = 400  # longest side, pixels, up to which the first look takes the smallest canvas
 ENLARGED: Final = 1.8  # the closer look's canvas is at least so much longer than the picture, if there is one
 SMALL: Final = 32.0  # pixels across on the canvas: beside faces under it, others may have been missed
+LARGE: Final = (
+    300.0  # pixels across on a closer look's canvas: it finds all up to 500, larger ones it may miss
+)
 OVERLAPPING: Final = 0.125  # of a picture's side that its quarters share
 MOST: Final = 100  # faces, the largest, as in Rekognition
 SWEPT: Final = (384, 640, 1280, 1920)  # canvases of a sweep
@@ -38,6 +42,7 @@ BRIGHTENED: Final = (256, 384, 640)  # and of its looks at a brightened picture
 # one look finds 61 %, the looks of a sweep 95 % (docs/decisions/0020-redaction.md).
 BRIGHTENING: Final = (255 * np.sqrt(np.arange(256) / 255)).astype(np.uint8)
 _STRIDES: Final = (8, 16, 32)
+STEP: Final = _STRIDES[-1]  # sides of a canvas are multiples of it
 
 
 class YuNet:
@@ -47,23 +52,18 @@ class YuNet:
         self.card = card
         self._session = Session(card.id, lambda: zoo.load(card), threads, of_pixels=True)
 
-    def detect(self, image: Image, largest: int = CANVASES[-1]) -> tuple[Face, ...]:
-        """The faces, largest first, a hundred at most. Raises ModelError.
-
-        largest: of the canvases to look on; only with all of them are quarters looked at.
-        """
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces, largest first, a hundred at most. Raises ModelError."""
         longest = max(image.width, image.height)
-        first = CANVASES[0] if longest <= THUMBNAIL else CANVASES[1]
-        closer = min(next((size for size in CANVASES if size >= ENLARGED * longest), CANVASES[-1]), largest)
+        first, closer = _sides(longest, CANVASES)
         rows = self._look(image.pixels, first)
         small = _widths(rows) * first / longest < SMALL
         if closer > first and (small.any() or not len(rows)):
             rows = _joined(rows[~small], self._look(image.pixels, closer))
             small = _widths(rows) * closer / longest < SMALL
-            if longest > 1.5 * closer and small.any() and largest == CANVASES[-1]:
+            if longest > 1.5 * closer and small.any():
                 rows = _joined(rows[~small], self._quarters(image.pixels, closer))
-        order = np.argsort(-_areas(rows), kind="stable")[:MOST]
-        return tuple(_face(row, image) for row in rows[order].tolist())
+        return _faces(rows, image)
 
     def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
         """What may be a face, by many looks, some of them brightened; largest first, a hundred at most.
@@ -75,13 +75,29 @@ class YuNet:
         looks = [self._look(image.pixels, size, least / 100) for size in SWEPT if size <= largest]
         looks += [self._look(bright, size, least / 100) for size in BRIGHTENED]
         rows = suppress(np.concatenate(looks), OVERLAP)
-        order = np.argsort(-_areas(rows), kind="stable")[:MOST]
-        return tuple(_face(row, image) for row in rows[order].tolist())
+        return _faces(rows, image)
 
-    def _look(self, pixels: Pixels, longest: int, least: float = THRESHOLD) -> Array:
+    def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
+        """detect() for a frame of a clip: on smaller canvases, and never at quarters. Raises ModelError.
+
+        crowded: where the closer look enlarges nothing, it comes first, and is the only one unless it sees
+        nobody or a large face.
+        """
+        longest = max(image.width, image.height)
+        first, closer = _sides(longest, GLANCES)
+        near = self._look(image.pixels, closer, snug=True) if crowded and first < closer <= longest else None
+        if near is not None and 0 < _widths(near).max(initial=0) * closer / longest < LARGE:
+            return _faces(near, image)
+        rows = self._look(image.pixels, first, snug=True)
+        small = _widths(rows) * first / longest < SMALL
+        if near is None and closer > first and (small.any() or not len(rows)):
+            near = self._look(image.pixels, closer, snug=True)
+        return _faces(rows if near is None else _joined(rows[~small], near), image)
+
+    def _look(self, pixels: Pixels, longest: int, least: float = THRESHOLD, *, snug: bool = False) -> Array:
         """The faces on one canvas of that long side, best first, in pixels of the picture."""
         scale = longest / max(pixels.shape[:2])
-        canvas = fit(pixels, scale, longest)
+        canvas = fit(pixels, scale, longest, snug=snug)
         rows = suppress(decode(self._session.run(canvas), canvas.shape[2], least), OVERLAP)
         rows[:, :-1] /= scale
         return rows
@@ -103,11 +119,12 @@ class YuNet:
         return np.concatenate(found)
 
 
-def fit(pixels: Pixels, scale: float, longest: int) -> Pixels:
+def fit(pixels: Pixels, scale: float, longest: int, *, snug: bool = False) -> Pixels:
     """The picture scaled on a black canvas, 1 x H x W x 3, BGR. The short side is 3/4 or all of the long one.
 
-    Three canvas shapes a size, not one a picture: each shape is compiled once. Large pictures are halved
-    before they are sampled: areas of other ratios take OpenCV ten times as long (12 megapixels: 56 ms).
+    Three canvas shapes a size, not one a picture: each shape is compiled once. All frames of a clip have one
+    shape, so theirs is `snug`: for 16:9 a quarter less to look at. Large pictures are halved before they are
+    sampled: areas of other ratios take OpenCV ten times as long (12 megapixels: 56 ms).
     """
     while scale <= 0.5 and min(pixels.shape[:2]) > 1:
         half = pixels.shape[1] // 2, pixels.shape[0] // 2
@@ -116,7 +133,10 @@ def fit(pixels: Pixels, scale: float, longest: int) -> Pixels:
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (max(1, round(width * scale)), max(1, round(height * scale))))
     short = longest * 3 // 4
-    rows, columns = (short if side <= short else longest for side in small.shape[:2])
+    if snug:
+        rows, columns = (-(-side // STEP) * STEP for side in small.shape[:2])
+    else:
+        rows, columns = (short if side <= short else longest for side in small.shape[:2])
     canvas = np.zeros((1, rows, columns, 3), np.uint8)
     cv2.cvtColor(small, cv2.COLOR_RGB2BGR, dst=canvas[0, : small.shape[0], : small.shape[1]])
     return canvas
@@ -157,6 +177,12 @@ def suppress(rows: Array, overlap: float) -> Array:
     return rows[kept]
 
 
+def _sides(longest: int, canvases: tuple[int, ...]) -> tuple[int, int]:
+    """Of the first look's canvas and the closer one's, for a picture of that longer side in pixels."""
+    closer = next((size for size in canvases if size >= ENLARGED * longest), canvases[-1])
+    return canvases[0 if longest <= THUMBNAIL else 1], closer
+
+
 def _areas(rows: Array) -> Array:
     width, height = (rows[:, 2:4] - rows[:, :2]).T
     return np.asarray(width * height)
@@ -170,6 +196,11 @@ def _widths(rows: Array) -> Array:
 def _joined(rows: Array, closer: Array) -> Array:
     """The faces of a look, its small ones left out (their boxes are rough), and of a closer look."""
     return suppress(np.concatenate([rows, closer]), OVERLAP)
+
+
+def _faces(rows: Array, image: Image) -> tuple[Face, ...]:
+    order = np.argsort(-_areas(rows), kind="stable")[:MOST]
+    return tuple(_face(row, image) for row in rows[order].tolist())
 
 
 def _face(row: list[float], image: Image) -> Face:

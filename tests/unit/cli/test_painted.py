@@ -75,4 +75,4 @@ def test_cards_are_a_list_with_alternative_texts_in_html_and_lines_in_markdown()
     assert "<b>" not in page
     assert "http" not in page.replace("http-equiv", "")
     text = paper.markdown([Cards([card, none])])
-    assert text == "- 1. <b>; a & b; `countenance review 1 F undecided --by N`\n- 2.\n"
+    assert text == "- 1. \\<b>; a & b; `countenance review 1 F undecided --by N`\n- 2.\n"

@@ -42,13 +42,22 @@ BLOCKS: list[Block] = [
 def test_markdown_has_every_block_and_the_proofs_at_the_end() -> None:
     text = markdown(BLOCKS)
     assert text.startswith(
-        "# A title & more\n\nPlain, `code` and **strong** <b>.\n\n> **Take care**\n\n> the law\n"
+        "# A title & more\n\nPlain, `code` and **strong** \\<b>.\n\n> **Take care**\n\n> the law\n"
     )
     assert "### Searches by offence\n\n| offence | searches | share |\n| --- | ---: | ---: |\n" in text
-    assert "| a\\|b | 1,204 | 93.0 % |\n| <theft> | · | · |" in text
+    assert "| a\\|b | 1,204 | 93.0 % |\n| \\<theft> | · | · |" in text
     assert "Costs: ____" in text
     assert "```\n<note>\n\n— x\n```" in text
     assert text.endswith("- Searches by offence: a|b, searches: 3-9,12\n")
+
+
+def test_a_name_is_no_markup_in_markdown() -> None:
+    name = "![x](http://there) <img src=//there> _a_ file_name_2 [1] &lt; # *b*\n# c"
+    [line, _, table, *_, cell] = markdown([Text(name), Grid("G", ("a",), [(name,)])]).splitlines()
+    written = r"!\[x\](http://there) \<img src=//there> \_a\_ file_name_2 \[1\] \&lt; # \*b\* # c"
+    assert line == written
+    assert (table, cell) == ("### G", f"| {written} |")
+    assert markdown([Heading("# a"), Text("- b, `c_*`")]) == "## \\# a\n\n\\- b, `c_*`\n"
 
 
 def test_html_is_well_formed_escapes_and_opens_to_the_proof() -> None:

@@ -33,9 +33,11 @@ def collection() -> str:
 def indexed(
     shell: Shell, running: TestServer, collection: str, folder: Path, *more: object
 ) -> dict[str, Any]:
-    result = shell("index", collection, folder, "--home", running.home, "--json", *more)
+    result = shell("index", collection, folder, "--home", running.home, "--json", *more, code=None)
     facts: dict[str, Any] = json.loads(result.stdout)
+    assert result.exit_code == (3 if facts["unreadable"] else 0)
     told = {
+        "unread",
         "seconds",
         "collection",
         "reasons",
@@ -55,24 +57,57 @@ def enrolled(running: TestServer, collection: str) -> list[str]:
 def test_a_folder_is_enrolled_and_what_was_left_out_is_listed(
     shell: Shell, running: TestServer, collection: str, album: Path, tmp_path: Path
 ) -> None:
-    made = shell("index", collection, album, "--home", running.home, "--report", tmp_path / "report.csv")
+    report = tmp_path / "report.csv"
+    made = shell("index", collection, album, "--home", running.home, "--report", report, code=3)
     assert f"Made the collection {collection}" in made.stderr
     names = enrolled(running, collection)
     assert len(names) == 2
     assert all(re.fullmatch(r"[a-zA-Z0-9_.\-:]{1,255}", name) for name in names)
     assert any(name.startswith("autumn:IMG_1.jpg:") for name in names)
-    with (tmp_path / "report.csv").open(newline="") as file:
+    assert report.stat().st_mode & 0o777 == 0o600
+    with report.open(newline="") as file:
         rows = {row["photo"]: (row["fate"], row["reason"]) for row in csv.DictReader(file)}
-    assert rows.pop(str(album / "blank.png")) == ("faceless", "no face found")
-    assert rows.pop(str(album / "notes.txt")) == ("other", "not a picture")
+    assert rows.pop(str(album / "blank.png")) == ("without a face that was enrolled", "no face found")
+    assert rows.pop(str(album / "notes.txt")) == ("not pictures", "not a picture")
     fate, why = rows.pop(str(album / "cut.jpg"))
-    assert fate == "unreadable"
+    assert fate == "could not be read or were refused"
     assert "truncated or damaged" in why
     copies = {str(album / "copy [1].jpg"), str(album / "spring" / "IMG_1.jpg")}
     assert rows.keys() < copies, "one of the two, whichever came second"
-    assert list(rows.values()) == [("copy", "a copy of a photo that was met before")]
+    assert list(rows.values()) == [
+        ("copies of photos that were met before", "a copy of a photo that was met before")
+    ]
     assert re.search(r"1 +no face found", made.stdout)
+    assert re.search(r"cut\.jpg +.*truncated or damaged", made.stdout), "named without a report too"
     assert re.search(r"3 photos were sent|2 photos were sent", made.stdout)
+
+
+def test_of_many_that_cannot_be_read_the_first_are_named_and_the_others_counted(
+    shell: Shell, running: TestServer, collection: str, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(8):
+        (tmp_path / "photos" / f"{number}.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    told = shell("index", collection, tmp_path / "photos", "--home", running.home, code=3).stdout
+    assert len(re.findall(r"\d\.jpg +cannot be read: No such file", told)) == 5
+    assert "And 3 more: `--report FILE.csv` names each." in told
+
+
+def test_what_names_no_photo_or_no_folder_is_refused_before_a_collection_is_made(
+    shell: Shell, running: TestServer, collection: str, tmp_path: Path, album: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.csv").write_text("path\n")
+    at = ("--home", running.home)
+    for place in (tmp_path / "empty", tmp_path / "empty.csv"):
+        told = shell("index", collection, place, *at, code=1).output
+        assert f"{place} names no photo" in told
+    told = shell("index", collection, album, *at, "--report", tmp_path / "no" / "report.csv", code=1).output
+    assert "there is no folder" in told
+    missing = running.settings.buckets / "no-such-bucket"
+    told = shell("index", collection, "s3://no-such-bucket/x", *at, code=1).output
+    assert f"there is no folder {missing} that stands for the bucket" in told
+    assert collection not in running.client().list_collections(MaxResults=4096)["CollectionIds"]
 
 
 def test_again_nothing_is_sent_twice_and_a_moved_photo_is_known(

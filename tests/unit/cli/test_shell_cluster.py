@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -81,7 +83,7 @@ def test_workers_enrol_what_the_shell_would_and_both_know_each_others(
     shell: Shell, running: TestServer, cluster: LocalCluster, collection: str, album: Path, tmp_path: Path
 ) -> None:
     words = command(running, cluster, collection, album)
-    facts = told(shell(*words, "--report", tmp_path / "report.csv"))
+    facts = told(shell(*words, "--report", tmp_path / "report.csv", code=3))
     found = {name: facts[name] for name in ("files", "enrolled", "faceless", "copy", "unreadable", "other")}
     assert found == {"files": 6, "enrolled": 2, "faceless": 1, "copy": 1, "unreadable": 1, "other": 1}
     assert "truncated or damaged" in (tmp_path / "report.csv").read_text()
@@ -89,9 +91,9 @@ def test_workers_enrol_what_the_shell_would_and_both_know_each_others(
     assert any(name.startswith("autumn:IMG_1.jpg:") for name in by_cluster)
     (album / "winter").mkdir()
     (album / "autumn" / "IMG_1.jpg").rename(album / "winter" / "moved.jpg")
-    again = told(shell(*words))
+    again = told(shell(*words, code=3))
     assert (again["known"], again["enrolled"]) == (3, 0)
-    here = told(shell("index", collection, album, "--home", running.home, "--json"))
+    here = told(shell("index", collection, album, "--home", running.home, "--json", code=3))
     assert (here["known"], here["enrolled"]) == (3, 0)
     assert names(running, collection) == by_cluster
 
@@ -246,8 +248,27 @@ def test_without_dask_the_message_says_how_to_get_it(
 
 
 def test_a_scheduler_that_is_not_there_is_an_error_in_words(
-    running: TestServer, monkeypatch: pytest.MonkeyPatch
+    running: TestServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dask, "PATIENCE", 1)
     with pytest.raises(HomeError, match="no Dask scheduler answers"):
         dask.opened("tcp://127.0.0.1:9", running.settings, ())
+    assert "Waiting for the scheduler at tcp://127.0.0.1:9, 1 s at most." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\nServer: somebody else's\r\n\r\n"])
+def test_a_port_where_something_else_listens_is_given_up_in_time(
+    running: TestServer, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(dask, "PATIENCE", 1)
+    with contextlib.ExitStack() as undo, socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):  # closed by the test
+                while True:
+                    undo.enter_context(other.accept()[0]).sendall(said)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(HomeError, match="no Dask scheduler answers"):
+            dask.opened(address, running.settings, ())

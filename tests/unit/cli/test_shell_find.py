@@ -23,7 +23,7 @@ from tests.unit.cli.conftest import Shell
 def archive(shell: Shell, running: TestServer, album: Path) -> str:
     """A collection of the album: two people."""
     name = f"archive-{uuid.uuid4()}"
-    shell("index", name, album, "--home", running.home)
+    shell("index", name, album, "--home", running.home, code=3)
     return name
 
 

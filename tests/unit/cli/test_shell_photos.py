@@ -86,7 +86,7 @@ def test_search_names_photos_by_their_paths(
     shell: Shell, running: TestServer, album: Path, hopper: Pillow.Image, tmp_path: Path
 ) -> None:
     collection = f"search-{uuid.uuid4()}"
-    shell("index", collection, album, "--home", running.home)
+    shell("index", collection, album, "--home", running.home, code=3)
     dim = ImageEnhance.Brightness(ImageOps.mirror(hopper)).enhance(0.5)
     dim.save(tmp_path / "dim.png")
     words = "search", collection, tmp_path / "dim.png", "--home", running.home

@@ -20,7 +20,7 @@ from tests.unit.cli.conftest import Shell
 
 
 def test_a_home_comes_back_whole(shell: Shell, home: Path, album: Path, tmp_path: Path) -> None:
-    shell("index", "people", album, "--home", home)
+    shell("index", "people", album, "--home", home, code=3)
     (home / "buckets" / "photos" / "deep").mkdir(parents=True)
     (home / "buckets" / "photos" / "deep" / "a.txt").write_text("kept")
     shell("backup", tmp_path / "b.tar", "--home", home)
@@ -85,7 +85,7 @@ def test_a_backup_taken_while_a_server_writes_is_of_one_moment(
 
 
 def test_deleted_faces_are_in_no_later_backup(shell: Shell, home: Path, album: Path, tmp_path: Path) -> None:
-    shell("index", "people", album, "--home", home)
+    shell("index", "people", album, "--home", home, code=3)
     with closing(sqlite3.connect(home / "countenance.db")) as database:
         [[template]] = database.execute("SELECT vector FROM faces ORDER BY number LIMIT 1").fetchall()
     shell("backup", tmp_path / "before.tar", "--home", home)

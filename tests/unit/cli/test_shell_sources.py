@@ -55,7 +55,9 @@ def faces(running: TestServer, collection: str) -> dict[str, str]:
 
 
 def indexed(shell: Shell, running: TestServer, *words: object) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(shell("index", *words, "--home", running.home, "--json").stdout)
+    result = shell("index", *words, "--home", running.home, "--json", code=None)
+    facts: dict[str, Any] = json.loads(result.stdout)
+    assert result.exit_code == (3 if facts["unreadable"] else 0)
     return facts
 
 
@@ -77,7 +79,7 @@ def test_a_prefix_of_a_bucket_that_is_a_folder(
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("s3://no-such-bucket/x", "cannot be listed"),
+        ("s3://no-such-bucket/x", "that stands for the bucket"),
         ("s3://{bucket}/nothing-here", "no object's key in {bucket} begins with 'nothing-here'"),
         ("s3://../x", "cannot be listed"),
     ],
@@ -100,6 +102,8 @@ def test_a_prefix_of_an_endpoint_is_listed_page_by_page_and_known_by_its_tags(
     client.put_object(Bucket="many-photos", Key="a/", Body=b"")
     for number in range(1005):
         client.put_object(Bucket="many-photos", Key=f"a/{number:04}.jpg", Body=str(number).encode())
+    with pytest.raises(PhotoError, match="begins with 'nothing'"):
+        sources.source("s3://many-photos/nothing", Settings(home=tmp_path, s3_endpoint=s3))
     found = sources.source("s3://many-photos/a/", Settings(home=tmp_path, s3_endpoint=s3))
     before = list(found)
     assert len(before) == found.count() == 1005
@@ -132,6 +136,8 @@ def test_a_list_names_photos_and_users(
     )
     facts = indexed(shell, running, collection, path)
     assert (facts["files"], facts["enrolled"], facts["unreadable"], facts["faces"]) == (5, 4, 1, 5)
+    unread = [{"photo": str(album / "gone.jpg"), "reason": "cannot be read: No such file or directory"}]
+    assert facts["unread"] == unread
     assert facts["reasons"] == {"cannot be read": 1, "given to no user, for there are several faces": 1}
     assert faces(running, collection) == {"grace": "g.hopper", "eileen": "", "both": ""}
     users = running.client().list_users(CollectionId=collection)["Users"]

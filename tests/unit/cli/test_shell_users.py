@@ -18,7 +18,7 @@ __all__ = ["other_model"]
 @pytest.fixture
 def faces(shell: Shell, home: Path, album: Path) -> dict[str, str]:
     """The two faces of the album, of which one is a user's."""
-    shell("index", "family", album, "--home", home)
+    shell("index", "family", album, "--home", home, code=3)
     with door.opened(home) as client:
         known = client.list_faces(CollectionId="family")["Faces"]
         client.create_user(CollectionId="family", UserId="grace")

@@ -75,7 +75,7 @@ def test_who_it_may_be(shell: Shell, home: Path, stage: Path, tmp_path: Path, co
     album = tmp_path / "crew"
     album.mkdir()
     collins.save(album / "Eileen.jpg")
-    shell("index", "crew", album, "--home", home)
+    shell("index", "crew", album, "--home", home, code=3)
     told = shell("video", "timeline", stage, "--home", home, "--collection", "crew").stdout
     assert "a candidate for a person to judge" in told
     assert "person 2" in told

@@ -331,6 +331,16 @@ def split(database: Database, gallery: Gallery, user: User, name: str, *some: En
     return database.write(write)
 
 
+def test_whoever_goes_is_found_in_what_can_be_undone_without_reading_all_of_it(database: Database) -> None:
+    either = regrouping_rows.c.source.in_([1, 2]) | regrouping_rows.c.target.in_([1, 2])
+    gone = (regrouping_rows.delete().where(either), user_rows.delete().where(user_rows.c.number == 1))
+    with database.reading() as connection:
+        for statement in gone:
+            query = statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
+            assert not [row.detail for row in plan if row.detail.startswith("SCAN")]
+
+
 def test_a_merge_is_undone_to_the_last_byte(
     database: Database, gallery: Gallery, couple: tuple[User, User, list[Enrolled]]
 ) -> None:

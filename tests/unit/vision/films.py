@@ -26,11 +26,15 @@ def film(
     rotation: int = 0,
     aspect: Fraction | None = None,
     sound: bool = False,
+    live: bool = False,
     options: Mapping[str, str] = EMPTY,
 ) -> bytes:
-    """A clip of these frames. times: of each, in milliseconds; else `rate` a second."""
+    """A clip of these frames. times: of each, in milliseconds; else `rate` a second.
+
+    live: written before its end was known (Matroska): it does not say how long it is.
+    """
     stream = io.BytesIO()
-    with av.open(stream, "w", format=format) as container:
+    with av.open(stream, "w", format=format, options={"live": "1"} if live else {}) as container:
         video = cast("VideoStream", container.add_stream(codec, rate=rate, options=dict(options)))
         heard = container.add_stream("aac", rate=44_100) if sound else None
         if rotation:

@@ -182,9 +182,10 @@ def test_a_clip_that_is_damaged_is_refused_with_the_place() -> None:
     data = bytearray(film([rng.integers(0, 255, (96, 128, 3), np.uint8) for _ in range(50)]))
     middle = len(data) // 2
     data[middle : middle + 2000] = bytes(2000)
-    with pytest.raises(VideoError, match="damaged at about"), open_clip(bytes(data)) as clip:
-        for at, _ in clip.every():
-            redaction.whole(clip, at)
+    with open_clip(bytes(data)) as clip:
+        [*_, (last, _)] = clip.every()
+        with pytest.raises(VideoError, match="damaged at about"):
+            redaction.whole(clip, last)
 
 
 def test_another_clip_than_the_one_that_was_planned_for_is_not_written() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from types import MappingProxyType
 
 import pytest
@@ -137,3 +138,24 @@ def test_json_names_what_the_service_model_names() -> None:
     [sample] = told["Samples"]
     assert sample["Emotions"] == [{"Type": "HAPPY", "Confidence": 90.0}, {"Type": "CALM", "Confidence": 10.0}]
     assert sample["Pose"] == {"Yaw": 10.0, "Pitch": 0.0, "Roll": 0.0}
+
+
+def test_each_sample_is_told_and_may_be_the_last() -> None:
+    told: list[int] = []
+    clip = person(*[happy(at, 90) for at in range(0, 2000, 200)])
+    timeline(clip, 200, lambda: told.append(1))
+    assert len(told) == 10
+
+    def enough() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        timeline(clip, 200, enough)
+
+
+def test_a_long_presence_takes_no_longer_a_sample() -> None:
+    """Looking at a whole interval for each of its samples, this took minutes."""
+    begun = time.process_time()
+    line = timeline(person(*[happy(at, 90) for at in range(0, 6_000_000, 200)]), 200)
+    assert len(line.moments) == 30_000
+    assert time.process_time() - begun < 20

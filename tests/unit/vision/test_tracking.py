@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as some
 
 from countenance.types import Box, Embedding, Face, Landmarks, Point
 from countenance.vision.tracking import LOST_MS, Portrait, Sighting, Track, Tracker, people
@@ -170,3 +174,52 @@ def test_many_tracks() -> None:
     }
     found = people(tracks, portraits, 0.5)
     assert [{each.number % 20 for each in person.appearances} for person in found] == [{n} for n in range(20)]
+
+
+def test_a_star_of_a_thousand_shots_is_one_person_soon() -> None:
+    """Comparing every pair after each joining, this took minutes; and nobody was told meanwhile."""
+    random = np.random.default_rng(0)
+    shots = {number: [portrait(1, *random.normal(0, 0.1, 7))] for number in range(1000)}
+    told: list[int] = []
+    begun = time.process_time()
+    found = people([track(number, number * 1000) for number in shots], shots, 0.5, lambda: told.append(1))
+    assert time.process_time() - begun < 10
+    assert [len(each.appearances) for each in found] == [1000]
+    assert len(told) == 999
+
+
+@given(
+    some.lists(
+        some.tuples(
+            some.integers(0, 20),
+            some.tuples(*[some.floats(-1, 1)] * 3).filter(lambda vector: np.linalg.norm(vector) > 0.1),
+        ),
+        max_size=12,
+    )
+)
+def test_who_is_joined_first_is_as_if_all_pairs_were_compared(
+    tracks: list[tuple[int, tuple[float, float, float]]],
+) -> None:
+    """Against the plain way: each time the two nearest groups of all that may be joined."""
+    least = 0.3
+    shots = [track(number, start * 200) for number, (start, _) in enumerate(tracks)]
+    portraits = {number: [portrait(*vector)] for number, (_, vector) in enumerate(tracks)}
+    groups = [([one], portraits[one.number][0].embedding.vector * 0.8) for one in shots]
+    while True:
+        near = [
+            (float(one[1] @ other[1]) / float(np.linalg.norm(one[1]) * np.linalg.norm(other[1])), one, other)
+            for one, other in itertools.combinations(groups, 2)
+            if np.linalg.norm(one[1]) > 1e-6
+            and np.linalg.norm(other[1]) > 1e-6
+            and not any(a.start_ms <= b.end_ms and b.start_ms <= a.end_ms for a in one[0] for b in other[0])
+        ]
+        near.sort(key=lambda each: -each[0])
+        assume(all(abs(one[0] - other[0]) > 1e-4 for one, other in itertools.pairwise(near)))
+        assume(all(abs(each[0] - least) > 1e-4 for each in near))
+        if not near or near[0][0] < least:
+            break
+        _, one, other = near[0]
+        groups = [each for each in groups if each is not one and each is not other]
+        groups.append(([*one[0], *other[0]], one[1] + other[1]))
+    expected = sorted(sorted(each.number for each in group) for group, _ in groups)
+    assert sorted(map(sorted, joined(portraits, *shots, least=least))) == expected

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.vision.films import counting, film, grey, level
 
 from countenance.errors import VideoError
+from countenance.vision import video
 from countenance.vision.video import Frame, Limits, open_clip
 
 MP4 = film(counting(50))
@@ -215,6 +216,31 @@ def test_limits() -> None:
         pass
     with pytest.raises(VideoError, match="hours"), open_clip(MP4, Limits(longest=0.0001)):
         pass
+
+
+def test_six_hours_are_counted_where_the_file_says_no_length() -> None:
+    times = [0, 1000, 9_000_000]
+    clip = film(counting(3), times=times, format="matroska", live=True, options={"bf": "0"})
+    with open_clip(clip, Limits(longest=2)) as opened:
+        assert opened.facts.duration_ms == 0
+        with pytest.raises(VideoError, match="longer than 2 hours"):
+            list(opened.frames(5))
+
+
+def test_whoever_waits_for_a_frame_is_told_and_may_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may put as many frames between two that are looked at as it likes."""
+
+    class Enough(Exception):
+        pass
+
+    def enough() -> None:
+        raise Enough
+
+    monkeypatch.setattr(video, "WAIT", 0.005)
+    before = threading.active_count()
+    with open_clip(film(counting(3000), options={"bf": "0"})) as clip, pytest.raises(Enough):
+        list(clip.frames(0.01, enough))
+    assert threading.active_count() == before
 
 
 def test_a_reader_that_stops_early_leaves_no_thread() -> None:

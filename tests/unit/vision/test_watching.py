@@ -110,7 +110,7 @@ def test_progress_is_told_and_may_end_it() -> None:
 
 def test_a_model_that_fails_ends_it() -> None:
     class Failing(FakeVision):
-        def detect(self, image: Image, largest: int = 0) -> tuple[Face, ...]:
+        def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
             raise ModelError("broken")
 
     with open_clip(clips.clip([[RED]])) as clip, pytest.raises(ModelError, match="broken"):

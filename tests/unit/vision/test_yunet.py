@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from tests.unit.vision.conftest import altered, only
 from countenance.types import Face, Image
 from countenance.vision import Vision
 from countenance.vision.images import decode
-from countenance.vision.yunet import fit, suppress
+from countenance.vision.yunet import YuNet, fit, suppress
 
 
 def centre(face: Face) -> tuple[float, float]:
@@ -130,3 +131,53 @@ def test_the_best_of_overlapping_rows_stays() -> None:
         [30, pytest.approx(0.6)],
     ]
     assert suppress(rows[:0], 0.3).shape == (0, 15)
+
+
+def street(*faces: tuple[np.ndarray, int], width: int = 1920, height: int = 1080) -> Image:
+    """Photos shrunk to so many pixels, side by side on grey."""
+    canvas, left = np.full((height, width, 3), 128, np.uint8), 40
+    for pixels, side in faces:
+        canvas[40 : 40 + side, left : left + side] = cv2.resize(
+            pixels, (side, side), interpolation=cv2.INTER_AREA
+        )
+        left += side + 60
+    return altered(canvas)
+
+
+@pytest.mark.parametrize("large", [0, 1000])
+def test_a_crowd_is_glanced_at_once_and_nobody_is_lost(
+    vision: Vision, collins: Image, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    [face] = vision.detect(collins)
+    left, top, width = (round(512 * value) for value in (face.box.left, face.box.top, face.box.width))
+    closely = collins.pixels[top - width // 4 : top + 3 * width // 2, left - width // 4 :][
+        :, : 7 * width // 4
+    ]
+    image = street(*[(collins.pixels, 130)] * 4, *[(closely, large)] * bool(large))
+    plain = vision.glance(image)
+    looks: list[int] = []
+    look = YuNet._look
+
+    def counted(net: YuNet, pixels: np.ndarray, longest: int, *, snug: bool = False) -> Any:
+        looks.append(longest)
+        return look(net, pixels, longest, snug=snug)
+
+    monkeypatch.setattr(YuNet, "_look", counted)
+    crowded = vision.glance(image, crowded=True)
+    assert looks == ([1280, 640] if large else [1280])
+    assert len(crowded) == 4 + bool(large)
+    for one in plain:
+        assert max(one.box.overlap(other.box) for other in crowded) > 0.7
+
+
+def test_a_small_frame_is_never_enlarged_first(vision: Vision, hopper: Image) -> None:
+    """Blurred faces are found at their own size alone."""
+    image = altered(cv2.resize(hopper.pixels, (640, 750)))
+    assert vision.glance(image, crowded=True) == vision.glance(image)
+
+
+def test_a_frame_fills_its_canvas() -> None:
+    frame = np.full((1080, 1920, 3), 200, np.uint8)
+    assert fit(frame, 1280 / 1920, 1280, snug=True).shape == (1, 736, 1280, 3)
+    assert fit(frame, 1280 / 1920, 1280).shape == (1, 960, 1280, 3)
+    assert fit(frame.transpose(1, 0, 2), 640 / 1920, 640, snug=True).shape == (1, 640, 384, 3)
