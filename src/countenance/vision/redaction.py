@@ -8,6 +8,7 @@ between two sightings over all that lies between its two places, so that none fl
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from bisect import bisect_left
 from collections import defaultdict, deque
@@ -16,12 +17,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
+from av.video.frame import VideoFrame
+
 from countenance.errors import VideoError
 from countenance.types import Box, Embedding, Face, Image
 from countenance.vision import Vision
 from countenance.vision.covering import around, widened
 from countenance.vision.runtime import default_threads
-from countenance.vision.tracking import Sighting, Track, Tracker
+from countenance.vision.tracking import OVERLAP, Sighting, Track, Tracker
 from countenance.vision.video import Clip
 from countenance.vision.watching import CUT, LIT, Grey, resemblance, thumbnail
 
@@ -62,7 +65,16 @@ SURE: Final = 80.0
 TURNED: Final = 60.0
 """Degrees from which a face says too little of whose it is."""
 
+BETWEEN: Final = 4
+"""Frames between two looks that are looked at, at most, where a face comes or goes between them."""
+
+HELD: Final = 4_000_000
+"""Pixels of a frame that waits as it was decoded. A larger one is shrunk first."""
+
 Progress = Callable[[int], None]
+
+_Later = tuple[int, Callable[[], Image]]
+"""A frame's time, and how its picture is made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,26 +223,64 @@ class _Look:
 
 
 def _looks(vision: Vision, clip: Clip, frames: array[int], rate: float) -> Iterator[_Look]:
-    """Looks at so many frames a second, in order, several at once. frames: gets the time of every frame."""
+    """Looks at so many frames a second, in order, several at once; and where a sure face comes, goes or leaps
+    between two of them, at those between. frames: gets the time of every frame."""
 
-    def look(at: int, image: Image) -> _Look:
+    def look(at: int, picture: Callable[[], Image]) -> _Look:
+        image = picture()
         return _Look(at, image, vision.sweep(image, FAINT, CANVAS), thumbnail(image))
 
-    threads, taken = default_threads(), -1
+    threads, before = default_threads(), None
     with ThreadPoolExecutor(threads, thread_name_prefix="looking") as pool:
-        waiting: deque[Future[_Look]] = deque()
-        for at, frame in clip.every():
-            whole(clip, at)
-            frames.append(max(0, round(at * 1000)))
-            instant = int((frames[-1] - frames[0]) * rate / 1000 + 1e-6)
-            if instant > taken:
-                taken = instant
-                waiting.append(pool.submit(look, frames[-1], clip.upright(frame)))
-            if len(waiting) >= 2 * threads:
-                yield waiting.popleft().result()
-        whole(clip, frames[-1] / 1000)
-        while waiting:
-            yield waiting.popleft().result()
+        waiting: deque[tuple[Sequence[_Later], Future[_Look]]] = deque()
+        for later in itertools.chain(_later(clip, frames, rate), [()] * (2 * threads)):
+            if later:
+                waiting.append((later[:-1], pool.submit(look, *later[-1])))
+            if waiting and (not later or len(waiting) >= 2 * threads):
+                between, soon = waiting.popleft()
+                now = soon.result()
+                if before is not None and not _settled(before, now.faces):
+                    yield from pool.map(lambda each: look(*each), between)
+                before = now.faces
+                yield now
+
+
+def _later(clip: Clip, frames: array[int], rate: float) -> Iterator[Sequence[_Later]]:
+    """Frames to be looked at, each behind those since the one before, of which some are left out where there
+    are many."""
+    taken, since = -1, list[_Later]()
+    for at, frame in clip.every():
+        whole(clip, at)
+        frames.append(max(0, round(at * 1000)))
+        since.append((frames[-1], _picture(clip, frame)))
+        instant = int((frames[-1] - frames[0]) * rate / 1000 + 1e-6)
+        if instant > taken:
+            taken = instant
+            yield since[-1:] if len(since) < 2 else [*since[: -1 : -(-len(since) // BETWEEN)], since[-1]]
+            since = []
+        elif len(since) > 2 * BETWEEN:
+            del since[::2]
+    whole(clip, frames[-1] / 1000)
+    if since:
+        yield since
+
+
+def _picture(clip: Clip, frame: VideoFrame) -> Callable[[], Image]:
+    """A frame's picture, made when it is asked for; of a large frame now, for what is kept to be small."""
+    if frame.width * frame.height <= HELD:
+        return lambda: clip.upright(frame)
+    image = clip.upright(frame)
+    return lambda: image
+
+
+def _settled(before: Sequence[Face], now: Sequence[Face]) -> bool:
+    """Whether each sure face of two looks is in the other nearly where it was."""
+    return all(
+        any(face.box.overlap(other.box) >= OVERLAP for other in others)
+        for faces, others in ((before, now), (now, before))
+        for face in faces
+        if face.confidence >= SURE
+    )
 
 
 def whole(clip: Clip, seconds: object) -> None:
