@@ -1,10 +1,11 @@
 """Whether a user's vector, made of several faces, is searched better than a single face of the same person.
 
-python bench/users.py --photos FOLDER [--cache FOLDER] [--faces 3] [--splits 20]
+python bench/users.py --photos FOLDER [--cache FOLDER] [--faces 3] [--splits 20] [--growing]
 
 FOLDER holds one folder a person (LFW, say). In each split half of the people are enrolled with `--faces`
 photos and looked for with their others; all photos of the other half are strangers'. Every way of enrolling
-sees the same photos.
+sees the same photos. With --growing the same people are enrolled with 1, 2, 3 and 5 photos, one after
+another, and looked for with the same others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -20,6 +22,11 @@ from rich.table import Table
 
 from countenance.audit.embedding import Embedder, central
 from countenance.vision import Vision
+
+GROWING = (1, 2, 3, 5)
+"""Faces a user has, one after another."""
+
+THRESHOLDS = (70.0, 80.0, 90.0)
 
 Rows = np.ndarray
 """Unit vectors, float64 (n, D)."""
@@ -89,10 +96,35 @@ def table(faces: int, people_: list[Rows], splits: int, least: tuple[float, ...]
             sums[way].append(
                 _figures(score, enrolled, probes, owners, strangers, [curve.cosine(t) for t in least])
             )
-    columns = ["rank 1"] + [f"{what} {t:g}" for t in least for what in ("FNMR", "FPIR")]
-    made = Table("way", *columns, "FNMR at FPIR 1 %", title=f"{faces} faces each: {shown}")
-    for way, rows in sums.items():
-        made.add_row(way, *(f"{value:.2%}" for value in np.mean(rows, axis=0)))
+    return _filled(f"{faces} faces each: {shown}", "way", sums, least)
+
+
+def growing(people_: list[Rows], splits: int, least: tuple[float, ...]) -> Table:
+    """One row a number of faces: users' vectors of the first so many photos; means over splits."""
+    curve, draw = Vision.load(threads=1).calibration(), np.random.default_rng(7)
+    floors, score = [curve.cosine(each) for each in least], WAYS["user vector (normalised mean)"]
+    sums: dict[int, list[list[float]]] = {count: [] for count in GROWING}
+    shown = ""
+    for _ in range(splits):
+        order = draw.permutation(len(people_))
+        half = len(order) // 2
+        members = [draw.permutation(people_[n]) for n in order[:half]]
+        probes = np.concatenate([rows[max(GROWING) :] for rows in members])
+        owners = np.repeat(np.arange(half), [len(rows) - max(GROWING) for rows in members])
+        strangers = np.concatenate([people_[n] for n in order[half:]])
+        shown = f"{half} people, {len(probes)} probes, {len(strangers)} strangers' photos"
+        for count in GROWING:
+            enrolled = np.stack([rows[:count] for rows in members])
+            sums[count].append(_figures(score, enrolled, probes, owners, strangers, floors))
+    return _filled(f"the same users by number of faces: {shown}", "faces", sums, least)
+
+
+def _filled(title: str, what: str, sums: Mapping[Any, list[list[float]]], least: tuple[float, ...]) -> Table:
+    """A row a line of figures, each the mean of the splits'."""
+    columns = ["rank 1"] + [f"{name} {t:g}" for t in least for name in ("FNMR", "FPIR")]
+    made = Table(what, *columns, "FNMR at FPIR 1 %", title=title)
+    for line, rows in sums.items():
+        made.add_row(str(line), *(f"{value:.2%}" for value in np.mean(rows, axis=0)))
     return made
 
 
@@ -113,10 +145,16 @@ def main() -> None:
     ask.add_argument("--cache", type=Path)
     ask.add_argument("--faces", type=int, action="append", help="enrolled of each person; may be said again")
     ask.add_argument("--splits", type=int, default=20)
+    ask.add_argument("--growing", action="store_true", help="the same people, by number of faces")
     options = ask.parse_args()
+    console = Console(width=160)
+    if options.growing:
+        known = people(options.photos, options.cache, max(GROWING) + 1)
+        console.print(growing(known, options.splits, THRESHOLDS))
+        return
     known = people(options.photos, options.cache, 2)
     for faces in options.faces or [2, 3, 5]:
-        Console(width=160).print(table(faces, known, options.splits, (70.0, 80.0, 90.0)))
+        console.print(table(faces, known, options.splits, THRESHOLDS))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ Clips are scaled and looped to the length asked for. FOLDER holds `one.mp4` and 
 those names: one face, and a street in 1080p. Without a folder they are made of two public-domain portraits.
 `--peer`: the environment that bench/README.md sets up; deepface gets our weights as peers.py leaves them in
 build/. Its loop is what its users write: OpenCV's frames, those we look at too, each through represent().
+
+    python bench/video.py --hours 1 [--samples 5]
+
+What this process holds while it follows one face for so long, every ten minutes of the clip, and no speeds.
 """
 
 # ruff: noqa: PLC0415 - the peer's process has deepface and not Countenance
@@ -37,12 +41,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", type=Path)
+    parser.add_argument("--hours", type=float)
+    parser.add_argument("--samples", type=float, default=RATE)
     parser.add_argument("--as-peer", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.as_peer:
         loop_of_deepface(asked.as_peer)
         return
     with tempfile.TemporaryDirectory() as folder:
+        if asked.hours:
+            memory(Path(folder) / "long.mp4", asked.hours, asked.samples)
+            return
         made = clips(Path(folder), asked.clips, asked.seconds)
         measure(made, asked)
 
@@ -117,6 +126,36 @@ def run(task: Callable[[Any], int], path: Path) -> dict[str, float]:
             "models": sum(spent),
             "faces": faces,
         }
+
+
+def memory(path: Path, hours: float, samples: float) -> None:
+    """Resident MiB while a clip of 640 x 360 and five frames a second is laid out, and once that is over."""
+    from countenance.types import Attribute
+    from countenance.vision import Vision
+    from countenance.vision.timeline import timeline as of
+    from countenance.vision.video import open_clip
+    from countenance.vision.watching import watch
+
+    def resident() -> int:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+    def tell(at: int) -> None:
+        nonlocal due
+        if at >= due:
+            print(f"{at / 60_000:5.0f} min {resident():6} MiB", flush=True)
+            due += 600_000
+
+    due = 1_000  # by then the networks are loaded
+    looped(path, portrait(), (640, 360), round(hours * 3600), rate=5)
+    vision, shown = Vision.load(), {Attribute.EMOTIONS, Attribute.SMILE, Attribute.MOUTH_OPEN}
+    with open_clip(path) as clip:
+        watched = watch(
+            vision, clip, shown, rate=samples, least=vision.calibration().cosine(80.0), progress=tell
+        )
+    print(f"  seen {resident():6} MiB: {len(watched.frames)} frames, {len(watched.people)} people")
+    moments = sum(len(of(person, watched.step_ms).moments) for person in watched.people)
+    print(f"   end {resident():6} MiB: {moments} samples laid out")
 
 
 @contextmanager
@@ -238,16 +277,16 @@ def middle(pixels: Any, width: int) -> Any:
     return cv2.resize(pixels[:, left : left + share], (width, 720))
 
 
-def looped(path: Path, pictures: list[Any], size: tuple[int, int], seconds: int) -> Path:
+def looped(path: Path, pictures: list[Any], size: tuple[int, int], seconds: int, rate: int = 25) -> Path:
     """There and back again, so that it never jumps."""
     import av
     import cv2
 
     circle = [*pictures, *pictures[::-1]]
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25, options={"crf": "23"})
+        video = container.add_stream("libx264", rate=rate, options={"crf": "23"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        for number in range(25 * seconds):
+        for number in range(rate * seconds):
             pixels = cv2.resize(circle[number % len(circle)], size)
             container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(video.encode(None))

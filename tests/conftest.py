@@ -27,10 +27,11 @@ def _compiled_once() -> Iterator[None]:
     kept: dict[tuple[Any, ...], Any] = {}
     compile_ = runtime._compiled
 
-    def compiled(source: bytes, shape: tuple[int, ...], threads: int, *, of_pixels: bool) -> Any:
-        key = (hashlib.sha256(source).digest(), shape, threads, of_pixels)
+    def compiled(source: bytes, shape: tuple[int, ...], threads: int, **how: bool) -> Any:
+        of = () if how["any_shape"] else shape
+        key = (hashlib.sha256(source).digest(), of, threads, *how.items())
         if key not in kept:
-            kept[key] = compile_(source, shape, threads, of_pixels=of_pixels)
+            kept[key] = compile_(source, shape, threads, **how)
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:

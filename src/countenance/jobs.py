@@ -1,17 +1,22 @@
 """Queued work with leases: what a Start... call put off, who is at it, what it found, and when that goes.
 
 A worker holds a job by a lease that it renews while it works. One that dies lets the lease run out, and the
-next worker begins anew: what the dead one found so far is dropped, and should it only have been slow, it can
-write nothing more. So every job has its results once. Nothing found is shown before the job has succeeded.
+next worker begins anew; should the first only have been slow, it can write nothing more. Findings stand under
+the decision that let their attempt work, and only those of the last are shown, once the job has succeeded. So
+every job has its results once. What is shown no longer is swept away a little at a time: a job may have found
+a million lines, and all who write wait for whoever writes.
 
-Functions take the caller's transaction; `Lease` begins its own.
+Functions take the caller's transaction; `Lease` begins its own. What becomes of jobs once they are over is in
+`endings`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -38,17 +43,20 @@ KEPT = dt.timedelta(days=7)
 """How long what ended is kept, unless a rule of retention is stricter, and how long a ClientRequestToken
 stands for its job (both as Rekognition documents)."""
 
+SILENT = dt.timedelta(seconds=12)
+"""Without a word from the work after which its lease is renewed for it."""
+
 LONGEST_MESSAGE = 4000
 """Characters of what a job says of its end."""
 
 AT_ONCE = 500
 """Findings of one transaction: others write in between."""
 
-BACKOFF = (5, 30, 120, 600, 3600)
-"""Seconds until a notification that failed is sent again; the last one from then on."""
+MOST_FOUND = 1_000_000
+"""Findings of one job: six hours of nine faces, five times a second. They lie in the ledger's database."""
 
-NOTICES = 24
-"""Times that it is tried: most of a day."""
+ROOM = 1 << 20
+"""Places that each attempt's decision has for findings; MOST_FOUND fit in."""
 
 
 class State(StrEnum):
@@ -70,9 +78,8 @@ class Job:
     """A call that was put off. Times are Unix seconds.
 
     asked: the request and what it declared, sealed by who added it. started: the decision that let it in.
-    decision: of its last attempt. done: the share of the work, [0, 1]. facts: what was learned of the clip
-    and belongs to every page, as JSON. topic: whom to tell of its end; noticed: how often that was tried;
-    notice_error: why it failed last.
+    decision: of its last attempt. done: the share of the work, [0, 1]. topic: whom to tell of its end;
+    noticed: how often that was tried; notice_error: why it failed last.
     """
 
     number: int
@@ -92,7 +99,6 @@ class Job:
     worker: str | None
     decision: int | None
     done: float
-    facts: str
     topic: str
     noticed: int
     notice_at: float | None
@@ -131,6 +137,15 @@ class Cancelled(Halted):
     error = "Cancelled"
 
 
+class Overfull(Halted):
+    """It found more than a job may."""
+
+    error, state = "LimitExceeded", State.FAILED
+    message = (
+        f"it found more than {MOST_FOUND:,} faces: look at fewer frames a second, or at parts of the clip"
+    )
+
+
 class Overdue(Halted):
     """It took longer than jobs may."""
 
@@ -147,32 +162,32 @@ def add(connection: Connection, **values: Any) -> int:
 
 def find(connection: Connection, account: str, job_id: str, operation: str | None = None) -> Job | None:
     """An organisation's job. operation: the one that must have started it."""
-    query = sa.select(*_COLUMNS).where(jobs.c.account == account, jobs.c.job_id == job_id)
+    query = sa.select(*COLUMNS).where(jobs.c.account == account, jobs.c.job_id == job_id)
     row = connection.execute(
         query if operation is None else query.where(jobs.c.operation == operation)
     ).first()
-    return None if row is None else _job(row)
+    return None if row is None else of_row(row)
 
 
 def page(connection: Connection, account: str, before: int, limit: int) -> list[Job]:
     """An organisation's jobs, the newest first. before: a number; 0 begins."""
-    query = sa.select(*_COLUMNS).where(jobs.c.account == account)
+    query = sa.select(*COLUMNS).where(jobs.c.account == account)
     query = query.where(jobs.c.number < before) if before else query
-    return [_job(row) for row in connection.execute(query.order_by(jobs.c.number.desc()).limit(limit))]
+    return [of_row(row) for row in connection.execute(query.order_by(jobs.c.number.desc()).limit(limit))]
 
 
 def with_token(
     connection: Connection, account: str, operation: str, token: str, now: dt.datetime
 ) -> Job | None:
     """The job that a ClientRequestToken stands for."""
-    query = sa.select(*_COLUMNS).where(
+    query = sa.select(*COLUMNS).where(
         jobs.c.account == account,
         jobs.c.operation == operation,
         jobs.c.token == token,
         jobs.c.created > (now - KEPT).timestamp(),
     )
     row = connection.execute(query).first()
-    return None if row is None else _job(row)
+    return None if row is None else of_row(row)
 
 
 def unfinished(connection: Connection, account: str) -> int:
@@ -185,65 +200,27 @@ def cancel(connection: Connection, job: Job, now: dt.datetime) -> bool:
     """End a job that has not ended; whether it had not."""
     mine = sa.and_(jobs.c.number == job.number, _in(OPEN))
     over = _over(job, State.CANCELLED, now, "cancelled")
-    if connection.execute(jobs.update().where(mine).values(**over)).rowcount != 1:
-        return False
-    _forget(connection, job)
-    return True
+    return connection.execute(jobs.update().where(mine).values(**over)).rowcount == 1
+
+
+def facts(connection: Connection, job: Job) -> str:
+    """What was learned of a job's clip and belongs to every page, as JSON; "" before it has succeeded."""
+    return str(connection.execute(sa.select(jobs.c.facts).where(jobs.c.number == job.number)).scalar() or "")
 
 
 def results(
     connection: Connection, job: Job, start: int, limit: int, *, by_person: bool = False
 ) -> list[Finding]:
-    """Findings of a job past the first `start`, by time, or by person and time."""
-    order = (findings.c.person, findings.c.place) if by_person else (findings.c.place,)
-    query = sa.select(findings.c.at, findings.c.body, findings.c.person)
-    query = query.where(findings.c.job == job.number).order_by(*order).offset(start).limit(limit)
-    return [Finding(*row) for row in connection.execute(query)]
-
-
-def expire(connection: Connection, account: str, before: dt.datetime, limit: int) -> int:
-    """Forget jobs that ended before a moment, with all they found; how many."""
-    over = sa.select(jobs.c.number).where(jobs.c.account == account, jobs.c.ended <= before.timestamp())
-    gone = list(connection.execute(over.order_by(jobs.c.number).limit(limit)).scalars())
-    connection.execute(jobs.delete().where(jobs.c.number.in_(gone)))
-    return len(gone)
-
-
-def anyone_over(connection: Connection, account: str, before: dt.datetime) -> bool:
-    """Whether `expire` has something to do."""
-    over = sa.select(jobs.c.number).where(jobs.c.account == account, jobs.c.ended <= before.timestamp())
-    return connection.execute(over.limit(1)).first() is not None
-
-
-def drop(connection: Connection, started: Sequence[int]) -> None:
-    """Forget the jobs that these decisions let in, running ones too: what their calls said is erased."""
-    for first in range(0, len(started), AT_ONCE):
-        some = jobs.c.started.in_(started[first : first + AT_ONCE])
-        connection.execute(jobs.delete().where(some))
-
-
-def to_tell(connection: Connection, now: dt.datetime) -> Job | None:
-    """A job whose end is to be told, held back from others for as long as the try may take."""
-    due = jobs.c.notice_at <= now.timestamp()
-    row = connection.execute(sa.select(*_COLUMNS).where(due).order_by(jobs.c.notice_at).limit(1)).first()
-    if row is None:
-        return None
-    later = (now + LEASE).timestamp()
-    connection.execute(jobs.update().where(jobs.c.number == row.number).values(notice_at=later))
-    return _job(row)
-
-
-def anyone_to_tell(connection: Connection, now: dt.datetime) -> bool:
-    due = sa.select(jobs.c.number).where(jobs.c.notice_at <= now.timestamp()).limit(1)
-    return connection.execute(due).first() is not None
-
-
-def told(connection: Connection, job: Job, now: dt.datetime, error: str = "") -> None:
-    """A try to tell of a job's end is over. error: why it failed; it is tried again, NOTICES times in all."""
-    tries = job.noticed + 1
-    again = now.timestamp() + BACKOFF[min(tries, len(BACKOFF)) - 1] if error and tries < NOTICES else None
-    of = jobs.update().where(jobs.c.number == job.number)
-    connection.execute(of.values(noticed=tries, notice_at=again, notice_error=error[:1000]))
+    """Findings of a job's last attempt past the first `start`, by time, or by person and time."""
+    first = (job.decision or 0) * ROOM
+    query = sa.select(findings.c.at, findings.c.body, findings.c.person).where(findings.c.job == job.number)
+    if by_person:
+        mine = findings.c.place.between(first, first + ROOM - 1)
+        query = query.where(mine).order_by(findings.c.person, findings.c.place).offset(start)
+    else:  # places follow on one another, so none has to be counted
+        mine = findings.c.place.between(first + start, first + ROOM - 1)
+        query = query.where(mine).order_by(findings.c.place)
+    return [Finding(*row) for row in connection.execute(query.limit(limit))]
 
 
 class Lease:
@@ -267,8 +244,39 @@ class Lease:
         self._over = clock() + longest
         self._renew = clock() + RENEWED
         self._found: list[Finding] = []
+        self._first = 0
         self._places = 0
         self._logged = 0.0
+        self._lost: Halted | None = None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renews the lease, as long as this lasts, where `tell` is not called in time: a loop that forgets to
+        is no dead worker. It may last as long as an attempt may."""
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(RENEWED.total_seconds()) and self._lost is None:
+                now = self._clock()
+                if self._renew + SILENT <= now < self._over:
+                    self._renew_alone(now)
+
+        thread = threading.Thread(target=keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _renew_alone(self, now: dt.datetime) -> None:
+        until = (now + LEASE).timestamp()
+        try:
+            self._database.write(lambda connection: self._change(connection, until=until))
+        except Halted as halt:
+            self._lost = halt
+        except StorageError as fault:
+            LOG.warning("the lease of job %s was not renewed: %s", self.job.job_id, fault)
 
     def tell(self, share: float | None = None, found: Sequence[Finding] = ()) -> None:
         """The work has come so far, [0, 1], and this was found beside what was told before.
@@ -277,8 +285,12 @@ class Lease:
         """
         now = self._clock()
         self._found += found
+        if self._lost is not None:
+            raise self._lost
         if self._stopping():
             raise Stopped
+        if self._places + len(self._found) > MOST_FOUND:
+            raise Overfull
         if now >= self._over:
             raise Overdue
         if now >= self._renew or len(self._found) >= AT_ONCE:
@@ -288,12 +300,13 @@ class Lease:
             self._found = []
 
     def began(self, connection: Connection, decision: int) -> None:
-        """The decision that lets this attempt work is written. Drops what an earlier one found."""
+        """The decision that lets this attempt work is written: what it finds stands under that."""
         self._change(connection, decision=decision)
-        _forget(connection, self.job)
+        self._first = decision * ROOM
 
     def ended(self, connection: Connection, state: State, message: str = "", facts: str = "") -> None:
         """The job is over, with all that was told, in this transaction; or it waits again."""
+        self._database.take_turn(connection)  # before the job's row, as whoever renews a lease does
         if state is State.WAITING:
             free = {"state": state.value, "attempts": self.job.attempts - 1, "done": 0.0, **_FREE}
             self._change(connection, **free)
@@ -303,8 +316,6 @@ class Lease:
             self._change(connection, facts=facts, **over, **whole)
         if state is State.SUCCEEDED:
             self._keep_found(connection)
-        else:
-            _forget(connection, self.job)
 
     def _renewed(self, connection: Connection, now: dt.datetime, share: float | None) -> None:
         if share is not None and share >= self._logged + 0.1:
@@ -317,7 +328,7 @@ class Lease:
     def _keep_found(self, connection: Connection) -> None:
         rows = [
             {"job": self.job.number, "place": place, "person": each.person, "at": each.at, "body": each.body}
-            for place, each in enumerate(self._found, start=self._places)
+            for place, each in enumerate(self._found, start=self._first + self._places)
         ]
         if rows:
             connection.execute(findings.insert(), rows)
@@ -338,12 +349,20 @@ class Lease:
 
 
 def take(connection: Connection, worker: str, now: dt.datetime) -> Job | None:
-    """The job that has waited longest, or whose worker is gone, held by a lease; None where there is none.
+    """A job that waits, or whose worker is gone, held by a lease; None where there is none.
 
-    One that was begun ATTEMPTS times is not begun again.
+    Organisations take turns: the one whose last job was begun longest ago, and of it the oldest. A job that
+    was begun ATTEMPTS times is not begun again, nor one that waited as long as results are kept.
     """
-    while (row := connection.execute(_free(now).order_by(jobs.c.number).limit(1)).first()) is not None:
-        job = _job(row)
+    other = jobs.alias("other")
+    latest = sa.select(sa.func.max(other.c.begun)).where(other.c.account == jobs.c.account).scalar_subquery()
+    turn = _free(now).order_by(sa.func.coalesce(latest, 0.0), jobs.c.number).limit(1)
+    while (row := connection.execute(turn).first()) is not None:
+        job = of_row(row)
+        of = jobs.update().where(jobs.c.number == job.number, jobs.c.attempts == job.attempts)
+        if ended := _given_up(job, now):
+            connection.execute(of.values(**_over(job, *ended)))
+            continue
         held = {
             "state": State.RUNNING.value,
             "attempts": job.attempts + 1,
@@ -352,14 +371,19 @@ def take(connection: Connection, worker: str, now: dt.datetime) -> Job | None:
             "begun": now.timestamp(),
             "done": 0.0,
         }
-        of = jobs.update().where(jobs.c.number == job.number, jobs.c.attempts == job.attempts)
-        if job.attempts >= ATTEMPTS:
-            why = f"given up: {ATTEMPTS} workers ended while they were at it"
-            connection.execute(of.values(**_over(job, State.FAILED, now, why)))
-            _forget(connection, job)
-        elif connection.execute(of.values(**held)).rowcount == 1:
-            taken = sa.select(*_COLUMNS).where(jobs.c.number == job.number)
-            return _job(connection.execute(taken).one())
+        if connection.execute(of.values(**held)).rowcount == 1:
+            taken = sa.select(*COLUMNS).where(jobs.c.number == job.number)
+            return of_row(connection.execute(taken).one())
+    return None
+
+
+def _given_up(job: Job, now: dt.datetime) -> tuple[State, dt.datetime, str] | None:
+    """How a job ends that is not begun again."""
+    if job.attempts >= ATTEMPTS:
+        why = f"given up: begun {ATTEMPTS} times and never ended; the logs of those who worked on it say why"
+        return State.FAILED, now, why
+    if job.state is State.WAITING and job.created <= (now - KEPT).timestamp():
+        return State.TIMED_OUT, now, f"nobody began it within {KEPT.days} days: no worker ran"
     return None
 
 
@@ -383,23 +407,20 @@ def _over(job: Job, state: State, now: dt.datetime, message: str) -> dict[str, o
     return {**ended, "notice_at": at if job.topic else None}
 
 
-def _forget(connection: Connection, job: Job) -> None:
-    connection.execute(findings.delete().where(findings.c.job == job.number))
-
-
 def _free(now: dt.datetime) -> sa.Select[Any]:
     left = sa.and_(jobs.c.state == State.RUNNING.value, jobs.c.until <= now.timestamp())
-    return sa.select(*_COLUMNS).where(sa.or_(jobs.c.state == State.WAITING.value, left))
+    return sa.select(*COLUMNS).where(sa.or_(jobs.c.state == State.WAITING.value, left))
 
 
 def _in(states: Sequence[State]) -> sa.ColumnElement[bool]:
     return jobs.c.state.in_([state.value for state in states])
 
 
-def _job(row: sa.Row[Any]) -> Job:
+def of_row(row: sa.Row[Any]) -> Job:
+    """A row of COLUMNS."""
     values = row._asdict()
     return Job(**{**values, "state": State(row.state)})
 
 
-_COLUMNS = [column for column in jobs.c if column.name not in {"until", "token"}]
+COLUMNS = [column for column in jobs.c if column.name not in {"until", "token", "facts"}]
 _FREE: Mapping[str, object] = {"worker": None, "until": None}

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 
-from countenance import jobs
+from countenance import endings, jobs
 from countenance.answer import Answer
 from countenance.aws import declaration, model, sigv4
 from countenance.aws.notify import Topics
@@ -134,15 +134,23 @@ class Service:
             except AwsError as error:
                 fault = error.message
                 LOG.warning("%s was not told of the end of job %s: %s", job.topic, job.job_id, fault)
-            self._database.write(partial(jobs.told, job=job, now=now(), error=fault))
+            self._database.write(partial(endings.told, job=job, now=now(), error=fault))
             if not fault:
                 yield f"{job.topic} told of the end of job {job.job_id}"
 
+    def sweep(self) -> int:
+        """Remove what jobs found and nobody is shown any more, a little at a time; in how many steps. Raises
+        StorageError."""
+        steps = 0
+        while self._database.write(endings.sweep):
+            steps += 1
+        return steps
+
     def _to_tell(self) -> jobs.Job | None:
         with self._database.reading() as connection:
-            if not jobs.anyone_to_tell(connection, now()):
+            if not endings.anyone_to_tell(connection, now()):
                 return None
-        return self._database.write(lambda connection: jobs.to_tell(connection, now()))
+        return self._database.write(lambda connection: endings.to_tell(connection, now()))
 
     def recognise(self, request: sigv4.Request) -> None:
         """Whether a request names a key in force, before its body is read. Raises NotAuthenticated."""

@@ -7,7 +7,7 @@ Amazon Rekognition's (docs/glossary.md holds both side by side).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -195,6 +195,43 @@ class Description:
     points: Mapping[str, Point]
     placed: Landmarks
     traits: Mapping[Attribute, Trace] = field(default_factory=lambda: NO_TRAITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What stands between two spaces. confidence: percent [0, 100]. corners: where its first letter begins
+    above, then clockwise."""
+
+    text: str
+    confidence: float
+    corners: tuple[Point, Point, Point, Point]
+
+    @property
+    def box(self) -> Box:
+        """The rectangle around its corners, level."""
+        return around(self.corners)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Words in a row. confidence and corners as a Word's."""
+
+    text: str
+    confidence: float
+    corners: tuple[Point, Point, Point, Point]
+    words: tuple[Word, ...]
+
+    @property
+    def box(self) -> Box:
+        """The rectangle around its corners, level."""
+        return around(self.corners)
+
+
+def around(points: Collection[Point]) -> Box:
+    """The smallest Box that holds the points."""
+    left, top = min(point.x for point in points), min(point.y for point in points)
+    right, bottom = max(point.x for point in points), max(point.y for point in points)
+    return Box(left, top, right - left, bottom - top)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

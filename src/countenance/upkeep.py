@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
-from countenance import jobs
+from countenance import endings, jobs
 from countenance.database import NO_TRACES, Database, Traces, together
 from countenance.declared import ended
 from countenance.errors import StorageError
@@ -102,21 +102,26 @@ class Upkeep:
             due = self.retention.results(organisation.kind, organisation.place, now, jobs.KEPT)
             while gone := self._expire(organisation.account, due, now):
                 done.append(Expired(due.rule, f"{gone} jobs of account {organisation.account} forgotten"))
+        while done and self._swept():
+            pass  # a little at a time: calls wait for whoever writes
         self._scrub([NO_TRACES] * len(done))
         return done
+
+    def _swept(self) -> bool:
+        return self.database.write(endings.sweep)
 
     def _expire(self, account: str, due: Due, now: dt.datetime) -> int:
         """Up to BATCH jobs, in one transaction; how many."""
 
         def write(connection: Connection) -> int:
-            gone = jobs.expire(connection, account, due.before, BATCH)
+            gone = endings.expire(connection, account, due.before, BATCH)
             if gone:
                 entry = expire_entry(now=now, rule=due.rule, account=account, jobs=gone)
                 self.ledger.append(connection, entry)
             return gone
 
         with self.database.reading() as connection:
-            if not jobs.anyone_over(connection, account, due.before):
+            if not endings.anyone_over(connection, account, due.before):
                 return 0
         return self.database.write(write)
 
@@ -172,7 +177,7 @@ class Upkeep:
         for account, decisions in _by_account(records).items():
             batch.secrets += erasure.traces(connection, decisions)
             shredded = self.vault.shred(connection, decisions)
-            jobs.drop(connection, decisions)
+            endings.drop(connection, decisions)
             entry = expire_entry(now=now, rule=rule, account=account, shredded=shredded)
             self.ledger.append(connection, entry)
             batch.done.append(Expired(rule, f"{shredded} private records of account {account} destroyed"))

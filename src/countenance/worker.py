@@ -40,11 +40,6 @@ def utc_now() -> dt.datetime:
 def duties(settings: Settings) -> tuple[Duty, ...]:
     """What a home's settings and packs ask for."""
 
-    def retention(now: dt.datetime) -> Iterable[str]:
-        with upkeep.opened(settings) as home:
-            for done in (*home.expire_templates(now), *home.shred_private(now), *home.expire_results(now)):
-                yield f"{done.what}, by {done.rule}"
-
     def witnesses(_now: dt.datetime) -> Iterable[str]:
         done = publication.submitted(settings)
         for name, why in done.failed.items():
@@ -64,12 +59,23 @@ def duties(settings: Settings) -> tuple[Duty, ...]:
             yield from home.tidy_indexes()
 
     wanted = (
-        (True, Duty("retention", HOUR, retention)),
+        (True, retention(settings)),
         (settings.index_url, Duty("indexes", MINUTE, indexes)),
         (settings.witnesses, Duty("witnesses", MINUTE, witnesses)),
         (settings.publish, Duty("publication", MINUTE, published)),
     )
     return tuple(duty for asked_for, duty in wanted if asked_for)
+
+
+def retention(settings: Settings) -> Duty:
+    """Destroying what no rule keeps any longer."""
+
+    def work(now: dt.datetime) -> Iterable[str]:
+        with upkeep.opened(settings) as home:
+            for done in (*home.expire_templates(now), *home.shred_private(now), *home.expire_results(now)):
+                yield f"{done.what}, by {done.rule}"
+
+    return Duty("retention", HOUR, work)
 
 
 class Worker:
@@ -136,7 +142,12 @@ class Crew:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._jobs = Worker([Duty("jobs", SECOND, self._work)])
-        self._news = Worker([Duty("notifications", SECOND, lambda _now: service.announce())])
+        self._news = Worker(
+            [
+                Duty("notifications", SECOND, lambda _now: service.announce()),
+                Duty("leavings", MINUTE, self._sweep),
+            ]
+        )
 
     def _work(self, _now: dt.datetime) -> Iterable[str]:
         while not self._jobs.stopping:
@@ -144,6 +155,11 @@ class Crew:
             if done is None:
                 return
             yield done
+
+    def _sweep(self, _now: dt.datetime) -> Iterable[str]:
+        if steps := self._service.sweep():
+            LOG.info("what cancelled, failed and forgotten jobs found was removed, in %d steps", steps)
+        return ()
 
     def turn(self) -> tuple[list[str], list[str]]:
         """Do all that waits, once: what was done, and the names of the duties that failed."""

@@ -9,13 +9,29 @@ import numpy as np
 import pytest
 from tests.parity import photos
 
-from countenance.vision import DETECTORS, EMBEDDERS, HEADS, LANDMARKERS, NETS, zoo
+from countenance.vision import (
+    DETECTORS,
+    EMBEDDERS,
+    FINDERS,
+    HEADS,
+    LANDMARKERS,
+    NETS,
+    READERS,
+    TURNERS,
+    zoo,
+)
 from countenance.vision.calibration import fmr
 from countenance.vision.images import decode
 from countenance.vision.zoo import Card
 
 CARDS = zoo.cards()
-PLACES = {"detect": DETECTORS, "landmarks": LANDMARKERS, "embed": EMBEDDERS, "attributes": {**NETS, **HEADS}}
+PLACES = {
+    "detect": DETECTORS,
+    "landmarks": LANDMARKERS,
+    "embed": EMBEDDERS,
+    "attributes": {**NETS, **HEADS},
+    "text": {**FINDERS, **TURNERS, **READERS},
+}
 every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 every_curve = pytest.mark.parametrize(
     ("card", "population"),

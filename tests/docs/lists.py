@@ -144,6 +144,8 @@ NOTES: Mapping[str, str] = {
     "are left out.",
     "StartPersonTracking": "People are told apart by their faces.",
     "GetPersonTracking": "Decided by what was asked for at the start. Without the box of the body.",
+    "DetectText": "Its weights are fetched only when asked for. Lines with a word to tell, then words, at "
+    "most a hundred, each with where it stands ([text.md](text.md)).",
     "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
     "UntagResource": "",
     "ListTagsForResource": "",
@@ -497,7 +499,12 @@ def _cards() -> str:
             f"- Not for: {_sentence(card.not_for)}\n"
             f"- Trained on: {_sentence(card.training)}\n"
             f"- Commercial use {_open(card)}: {_sentence(card.commercial_reason)}\n"
-            f"- Paper: {_sentence(card.paper)}\n"
+            + (
+                f"- Fetched only when asked for: `countenance models pull {card.extra}`.\n"
+                if card.extra
+                else ""
+            )
+            + f"- Paper: {_sentence(card.paper)}\n"
             f"- Files: {', '.join(f'`{file.name}`' for file in card.files)}, from {carrier}. "
             f"[Licence]({card.licence_source if card.carrier else f'../{card.licence_source}'})."
         )

@@ -381,6 +381,11 @@ def test_results_are_for_what_they_were_asked_for(house: House) -> None:
     assert house.sql(f"SELECT count(*) FROM vault WHERE decision = {entry['seq']}") == [1]
     other = house.service.call(get, read, both, Declared(purpose="general"))
     assert refusal(other) == "InvalidParameterException"
+    other = house.service.call(get, read, both, Declared(case="B 99"))
+    assert refusal(other) == "InvalidParameterException"
+    assert "another case" in str(other.error)
+    same = house.service.call(get, read, both, Declared(purpose="research", case="A 17"))
+    assert same.result()["JobStatus"] == "IN_PROGRESS"
     only = dataclasses.replace(both, purposes=frozenset({"general"}))
     assert refusal(house.service.call(get, read, only, Declared())) == "AccessDeniedException"
 
@@ -391,10 +396,25 @@ def test_police_start_nothing_and_leave_no_job(police: House) -> None:
     assert police.contents()["jobs"] == []
 
 
+def test_a_page_may_be_turned_for_a_day(house: House) -> None:
+    shown(house)
+    job = done(house)
+    token = house.call("GetFaceDetection", JobId=job, MaxResults=4).result()["NextToken"]
+    gate, hours = house.service._gate, dt.timedelta(hours=23, minutes=59)
+    house.service._gate = dataclasses.replace(gate, clock=lambda: dt.datetime.now(dt.UTC) + hours)
+    assert len(house.call("GetFaceDetection", JobId=job, NextToken=token).result()["Faces"]) == 2
+    hours = dt.timedelta(hours=24)
+    assert refusal(house.call("GetFaceDetection", JobId=job, NextToken=token)) == (
+        "InvalidPaginationTokenException"
+    )
+
+
 def test_a_cancelled_job_says_so(house: House) -> None:
     shown(house)
     job = started(house)
+    begun = house.entries()[-2]["seq"]
     assert house.call("CancelJob", JobId=job).result() == {"JobId": job, "JobState": "cancelled"}
+    assert house.entries()[-1]["started"] == begun
     assert refusal(house.call("CancelJob", JobId=job)) == "ConflictException"
     assert house.service.work(never) is None
     answer = house.call("GetFaceDetection", JobId=job).result()
@@ -574,6 +594,41 @@ def test_two_workers_on_one_postgresql_do_each_job_once(postgres: Server, tmp_pa
         contextlib.closing(House(tmp_path / "home", database=url)) as house,
     ):
         _two_workers(house)
+
+
+def test_two_servers_on_one_postgresql_make_one_job_of_a_token_and_twenty_at_most(
+    postgres: Server, tmp_path: Path
+) -> None:
+    with (
+        postgres.fresh() as url,
+        contextlib.closing(House(tmp_path / "home", database=url)) as house,
+        contextlib.closing(Service(house.settings, house.vision)) as other,
+    ):
+        shown(house)
+        for number in range(6):
+            answers = _at_once(house, other, ClientRequestToken=f"token-{number}")
+            assert len({answer.result()["JobId"] for answer in answers}) == 1
+        for _ in range(13):
+            started(house)
+        answers = _at_once(house, other)
+        assert sorted(answer.error is None for answer in answers) == [False, True]
+        assert len(house.call("ListJobs").result()["Jobs"]) == 20
+
+
+def _at_once(house: House, other: Service, **request: Any) -> list[Answer]:
+    body = json.dumps({"Video": VIDEO, **request}).encode()
+    target, go, answers = "RekognitionService.StartFaceDetection", threading.Barrier(2), []
+
+    def call(service: Service) -> None:
+        go.wait()
+        answers.append(service.call(target, body, house.caller, Declared()))
+
+    hands = [threading.Thread(target=call, args=(service,)) for service in (house.service, other)]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    return answers
 
 
 def _two_workers(house: House) -> None:

@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,9 +16,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from countenance import jobs, schema
+from countenance import endings, jobs, schema
 from countenance.database import Database
-from countenance.jobs import Cancelled, Finding, Job, Lease, Lost, Overdue, State, Stopped
+from countenance.jobs import Cancelled, Finding, Job, Lease, Lost, Overdue, Overfull, State, Stopped
 
 START = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 ACCOUNT = "111122223333"
@@ -82,6 +83,30 @@ class Home:
     def found(self, name: str = "a", **how: bool) -> list[Finding]:
         with self.database.reading() as connection:
             return jobs.results(connection, self.job(name), 0, 10_000, **how)
+
+    def rows(self) -> int:
+        with self.database.reading() as connection:
+            return int(
+                connection.execute(sa.select(sa.func.count()).select_from(schema.findings)).scalar_one()
+            )
+
+    def swept(self) -> list[object]:
+        """What is left of findings once nothing is to be swept."""
+        while self.database.write(endings.sweep):
+            pass
+        with self.database.reading() as connection:
+            return list(connection.execute(sa.select(schema.findings)))
+
+    def until(self) -> float:
+        with self.database.reading() as connection:
+            return float(connection.execute(sa.select(schema.jobs.c.until)).scalar_one())
+
+
+def wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -156,7 +181,7 @@ def test_a_job_that_ends_its_worker_every_time_is_given_up(home: Home) -> None:
     job = home.job()
     assert (job.state, job.message) == (
         State.FAILED,
-        "given up: 3 workers ended while they were at it",
+        "given up: begun 3 times and never ended; the logs of those who worked on it say why",
     )
     assert job.notice_at == home.clock().timestamp()
 
@@ -185,7 +210,8 @@ def test_a_cancelled_job_is_told_so_at_its_next_word(home: Home) -> None:
     home.clock.go(seconds=4)
     with pytest.raises(Cancelled):
         lease.tell(0.2, lines(200))
-    assert (home.job().state, home.found()) == (State.CANCELLED, [])
+    assert home.job().state is State.CANCELLED
+    assert home.swept() == []
 
 
 def test_a_waiting_job_can_be_cancelled_too(home: Home) -> None:
@@ -250,11 +276,102 @@ def test_what_ended_is_forgotten_with_all_it_found_and_what_waits_is_not(home: H
     lease.tell(found=lines(0))
     home.end(lease)
     home.clock.go(days=7)
-    gone = home.database.write(lambda connection: jobs.expire(connection, ACCOUNT, home.clock(), 10))
+    gone = home.database.write(lambda connection: endings.expire(connection, ACCOUNT, home.clock(), 10))
     assert gone == 1
     with home.database.reading() as connection:
-        assert connection.execute(sa.select(schema.findings)).all() == []
+        assert jobs.find(connection, ACCOUNT, "a") is None
         assert [job.job_id for job in jobs.page(connection, ACCOUNT, 0, 10)] == ["b"]
+    assert home.swept() == []
+    with home.database.reading() as connection:
+        assert connection.execute(sa.select(schema.jobs.c.job_id)).scalars().all() == ["b"]
+
+
+def test_what_no_one_is_shown_is_swept_away_a_little_at_a_time(home: Home) -> None:
+    """What is shown stays: a running job's and a succeeded one's last attempt."""
+    for name in ("succeeded", "failed", "retried"):
+        home.add(name)
+        lease = home.begun(decision=10)
+        for first in range(0, 1200, 400):
+            lease.tell(found=lines(*range(first, first + 400)))
+        if name == "retried":
+            home.clock.go(seconds=61)
+            lease = home.begun("two", decision=11)
+            lease.tell(found=lines(*range(600)))
+        home.end(lease, State.FAILED if name == "failed" else State.SUCCEEDED)
+    before, steps = home.rows(), 0
+    while home.database.write(endings.sweep):
+        now = home.rows()
+        assert before - now <= jobs.AT_ONCE
+        before, steps = now, steps + 1
+    assert steps >= 4
+    assert home.rows() == 1200 + 600
+    assert [len(home.found(name)) for name in ("succeeded", "failed", "retried")] == [1200, 0, 600]
+
+
+def test_organisations_take_turns(home: Home) -> None:
+    for number in range(4):
+        home.add(f"many-{number}")
+        home.clock.go(seconds=1)
+    home.add("one", account="999999999999")
+    order = []
+    while (lease := home.take()) is not None:
+        order.append(lease.job.job_id)
+        home.clock.go(seconds=1)
+    assert order == ["many-0", "one", "many-1", "many-2", "many-3"]
+
+
+def test_a_job_that_nobody_begins_is_over_one_day(home: Home) -> None:
+    home.add()
+    home.clock.go(days=7)
+    assert home.take() is None
+    job = home.job()
+    assert (job.state, job.message) == (
+        State.TIMED_OUT,
+        "nobody began it within 7 days: no worker ran",
+    )
+
+
+def test_no_job_finds_more_than_its_share(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MOST_FOUND", 1000)
+    home.add()
+    lease = home.begun()
+    lease.tell(found=lines(*range(600)))
+    with pytest.raises(Overfull):
+        lease.tell(found=lines(*range(600)))
+
+
+def test_a_silent_loop_does_not_lose_its_lease(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "RENEWED", dt.timedelta(milliseconds=5))
+    home.add()
+    lease = home.begun()
+    with lease.kept():
+        for _ in range(10):
+            home.clock.go(seconds=30)
+            until = (home.clock() + jobs.LEASE).timestamp()
+            wait(lambda: home.until() == until)  # noqa: B023 - over before the next turn
+            assert home.take("two") is None
+        lease.tell(0.5)
+    home.clock.go(seconds=61)
+    other = home.take("two")
+    assert other is not None
+    with lease.kept():
+        home.clock.go(seconds=13)
+        wait(lambda: lease._lost is not None)
+        with pytest.raises(Lost):
+            lease.tell()
+
+
+def test_a_lease_is_not_renewed_beyond_what_a_job_may_take(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RENEWED", dt.timedelta(milliseconds=5))
+    home.add()
+    lease = home.begun()
+    before = home.until()
+    with lease.kept():
+        home.clock.go(hours=1)
+        time.sleep(0.1)
+    assert home.until() == before
 
 
 def test_the_end_is_told_until_it_is_heard_or_nobody_listens(home: Home) -> None:
@@ -264,32 +381,32 @@ def test_the_end_is_told_until_it_is_heard_or_nobody_listens(home: Home) -> None
         home.end(home.begun())
 
     def to_tell() -> Job | None:
-        return home.database.write(lambda connection: jobs.to_tell(connection, home.clock()))
+        return home.database.write(lambda connection: endings.to_tell(connection, home.clock()))
 
     waits = []
-    for _ in range(jobs.NOTICES):
+    for _ in range(endings.NOTICES):
         job = to_tell()
         assert job is not None
         assert job.job_id == "a"
         assert to_tell() is None  # another worker does not tell it meanwhile
-        home.database.write(partial(jobs.told, job=job, now=home.clock(), error="no answer"))
+        home.database.write(partial(endings.told, job=job, now=home.clock(), error="no answer"))
         again = home.job().notice_at
         if again is not None:
             waits.append(again - home.clock().timestamp())
             home.clock.go(seconds=waits[-1])
     assert waits == [5, 30, 120, 600, *[3600] * 19]
     assert to_tell() is None
-    assert (home.job().notice_error, home.job().noticed) == ("no answer", jobs.NOTICES)
+    assert (home.job().notice_error, home.job().noticed) == ("no answer", endings.NOTICES)
 
 
 def test_the_end_that_is_heard_is_told_once(home: Home) -> None:
     home.add(topic="arn")
     home.end(home.begun())
-    job = home.database.write(lambda connection: jobs.to_tell(connection, home.clock()))
+    job = home.database.write(lambda connection: endings.to_tell(connection, home.clock()))
     assert job is not None
-    home.database.write(lambda connection: jobs.told(connection, job, home.clock()))
+    home.database.write(lambda connection: endings.told(connection, job, home.clock()))
     home.clock.go(days=1)
-    assert home.database.write(lambda connection: jobs.to_tell(connection, home.clock())) is None
+    assert home.database.write(lambda connection: endings.to_tell(connection, home.clock())) is None
 
 
 def _work_until_killed(url: str, ready: str) -> None:

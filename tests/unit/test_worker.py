@@ -137,6 +137,9 @@ def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
         def announce(self) -> Iterator[str]:
             yield "told"
 
+        def sweep(self) -> int:
+            return 0
+
     home = Home()
     crew = Crew(cast("Service", home))
     with caplog.at_level(logging.ERROR):

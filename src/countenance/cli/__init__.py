@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "home:serve",
     "keys": "access:keys",
     "detect": "photos:detect",
+    "text": "text:text",
     "compare": "photos:compare",
     "search": "photos:search",
     "find": "find:find",

@@ -49,7 +49,7 @@ def opened(
         carry(client, said)
         yield client
         return
-    weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
+    weights.pull_missing(zoo.fetched_for("", commercial_only=settings.commercial_only))
     service = Service(settings)
     try:
         client = _client(settings, "http://localhost", parallel)

@@ -132,7 +132,7 @@ def serve(
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
+    weights.pull_missing(zoo.fetched_for("", commercial_only=settings.commercial_only))
     built, worker = Service(settings), Worker(duties(settings))
     crew = None if no_jobs else Crew(built)
     try:

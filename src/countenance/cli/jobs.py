@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from countenance import settings as homes
-from countenance.cli import declaring, door, terminal, weights
+from countenance.cli import declaring, door, terminal, videos, weights
 from countenance.service import Service
 from countenance.vision import zoo
-from countenance.worker import Crew
+from countenance.worker import Crew, Worker, retention
 
 SHORT = 12
 """Characters of a JobId in the table: enough to name it to --cancel."""
@@ -43,12 +43,17 @@ def jobs(*, home: Path, cancel: str | None, last: int, as_json: bool, said: Mapp
     elif not found:
         click.echo("No jobs. A Start... call of the API makes one, such as start_face_detection.")
     else:
-        columns = ("job", "operation", "clip", "state", "done>", "started", "what became of it")
+        columns = ("job", "operation", "clip", "state", "done>", "started")
         terminal.print_table(columns, map(_row, found))
+        for job in found:
+            for told in _told(job):
+                terminal.out().print(f"{job['JobId'][:SHORT]}: {told}", markup=False)
 
 
 def _named(client: Any, beginning: str) -> str:
     """The one job whose id begins so. Raises UsageError where it is not one."""
+    if not beginning:
+        raise click.UsageError("--cancel wants a JobId, or how one begins.")
     listed = client.list_jobs(MaxResults=1000)["Jobs"]
     ids = [job["JobId"] for job in listed if job["JobId"].startswith(beginning)]
     if len(ids) != 1:
@@ -61,18 +66,23 @@ def _named(client: Any, beginning: str) -> str:
 
 def _row(job: Mapping[str, Any]) -> tuple[object, ...]:
     stored = job["Video"]["S3Object"]
-    told = job.get("StatusMessage", "")
-    if fault := job.get("NotificationError"):
-        told = f"{told}; " * bool(told) + f"the topic was not told: {fault}"
+    mine = stored["Bucket"] == videos.BUCKET
     return (
         job["JobId"][:SHORT],
         job["Operation"].removeprefix("Start"),
-        f"{stored['Bucket']}/{stored['Name']}",
+        job.get("JobTag", "") if mine else f"{stored['Bucket']}/{stored['Name']}",
         job["JobState"],
         f"{job['Progress']:.0f} %",
         f"{job['CreationTimestamp'].astimezone():%Y-%m-%d %H:%M}",
-        told,
     )
+
+
+def _told(job: Mapping[str, Any]) -> Iterator[str]:
+    """What became of a job, in words, under a table that stays narrow without them."""
+    if message := job.get("StatusMessage"):
+        yield message
+    if fault := job.get("NotificationError"):
+        yield f"the topic was not told: {fault}"
 
 
 @click.command()
@@ -89,13 +99,16 @@ def work(home: Path, once: bool) -> None:
     weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
     service = Service(settings)
     try:
-        crew = Crew(service)
+        crew, keeper = Crew(service), Worker([retention(settings)])
         for wanted in (signal.SIGTERM, signal.SIGINT):
             signal.signal(wanted, lambda *_: crew.ask_to_stop())
         if not once:
+            keeper.start()
             crew.work_here()
+            keeper.stop()
             return
-        done, failed = crew.turn()
+        (done, failed), (kept, unkept) = crew.turn(), keeper.turn()
+        done, failed = done + kept, failed + unkept
     finally:
         service.close()
     for each in done:

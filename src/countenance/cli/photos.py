@@ -81,15 +81,13 @@ def detect(
         for path in paths:
             try:
                 photo = pictures.read(path)
-                answer = _asked(
-                    client.detect_faces, photo, Image={"Bytes": photo.sent}, Attributes=attributes
-                )
+                answer = ask(client.detect_faces, photo, Image={"Bytes": photo.sent}, Attributes=attributes)
             except PhotoError as fault:  # the next may well be good
                 click.echo(f"Error: {fault}", err=True)
                 found.append({"photo": str(path), "error": str(fault)})
                 faults += 1
                 continue
-            found.append(_facts(photo, answer, FaceDetails=answer["FaceDetails"]))
+            found.append(facts_of(photo, answer, FaceDetails=answer["FaceDetails"]))
             if not as_json:
                 _show_faces(photo, answer)
             if save:
@@ -113,7 +111,7 @@ def _show_faces(photo: Photo, answer: Mapping[str, Any]) -> None:
         (
             number,
             face["Confidence"],
-            _pixels(face["BoundingBox"], width, height),
+            in_pixels(face["BoundingBox"], width, height),
             *(f"{face['Pose'][axis]:+.0f}°" for axis in ("Yaw", "Pitch", "Roll")),
             *(f"{face['Quality'][name]:.0f}" for name in ("Brightness", "Sharpness")),
         )
@@ -178,7 +176,7 @@ def compare(
     """Compare the largest face in SOURCE with every face in TARGET. --save draws into TARGET."""
     one, other = pictures.read(source), pictures.read(target)
     with door.opened(home, said=said) as client:
-        answer = _asked(
+        answer = ask(
             client.compare_faces,
             f"{source}, {target}",
             SourceImage={"Bytes": one.sent},
@@ -192,11 +190,11 @@ def compare(
         drawing.save(other, marks, save)
     if as_json:
         facts = {"source": str(source), "SourceImageFace": answer["SourceImageFace"]}
-        terminal.print_json(_facts(other, answer, **facts, FaceMatches=similar, UnmatchedFaces=others))
+        terminal.print_json(facts_of(other, answer, **facts, FaceMatches=similar, UnmatchedFaces=others))
         return
     size = other.size
-    rows = [(f"{m['Similarity']:.2f}", _pixels(m["Face"]["BoundingBox"], *size)) for m in similar]
-    rows += [(f"under {threshold:g}", _pixels(face["BoundingBox"], *size)) for face in others]
+    rows = [(f"{m['Similarity']:.2f}", in_pixels(m["Face"]["BoundingBox"], *size)) for m in similar]
+    rows += [(f"under {threshold:g}", in_pixels(face["BoundingBox"], *size)) for face in others]
     click.echo(f"The largest face in {source} beside {len(rows) or 'no'} in {target}:")
     terminal.print_table(("similarity>", "place in the target"), rows)
     click.echo(f"{SCALE}\n{_strangers(answer)}")
@@ -229,7 +227,7 @@ def search(
     """Search a COLLECTION for the largest face in PHOTO."""
     photo = pictures.read(path)
     with door.opened(home, said=said) as client:
-        answer = _asked(
+        answer = ask(
             client.search_faces_by_image,
             photo,
             CollectionId=collection,
@@ -244,7 +242,7 @@ def search(
     if as_json:
         matches = [{**candidate, "photo": name} for candidate, name in named]
         box = answer["SearchedFaceBoundingBox"]
-        terminal.print_json(_facts(photo, answer, SearchedFaceBoundingBox=box, FaceMatches=matches))
+        terminal.print_json(facts_of(photo, answer, SearchedFaceBoundingBox=box, FaceMatches=matches))
         return
     if not named:
         click.echo(f"No candidate in {collection}.\n{_expected(answer)}")
@@ -302,7 +300,7 @@ def _name(face: Mapping[str, str], manifest: Manifest | None) -> str:
     return path or external or "(unnamed)"
 
 
-def _asked(operation: Any, about: Photo | str, **request: Any) -> Mapping[str, Any]:
+def ask(operation: Any, about: Photo | str, **request: Any) -> Mapping[str, Any]:
     """A call whose error says which photo it was about."""
     try:
         answer: Mapping[str, Any] = operation(**request)
@@ -314,7 +312,7 @@ def _asked(operation: Any, about: Photo | str, **request: Any) -> Mapping[str, A
     return answer
 
 
-def _facts(photo: Photo, answer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def facts_of(photo: Photo, answer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """What --json prints of a photo: its upright size beside AWS's members, and the call's receipt."""
     width, height = photo.size
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
@@ -326,7 +324,7 @@ def _facts(photo: Photo, answer: Mapping[str, Any], **more: Any) -> dict[str, An
     return {"photo": str(photo.path), "width": width, "height": height, **more, **told}
 
 
-def _pixels(box: Mapping[str, float], width: int, height: int) -> str:
+def in_pixels(box: Mapping[str, float], width: int, height: int) -> str:
     """A box in pixels of the upright original: size and the corner it starts from."""
     return (
         f"{box['Width'] * width:.0f} x {box['Height'] * height:.0f} "

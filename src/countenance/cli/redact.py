@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -204,7 +205,7 @@ def _clip(
     with ExitStack() as standing:
         stored = standing.enter_context(videos.standing(settings, source))
         named = [standing.enter_context(_shown(settings, path)) for path in faces]
-        made = {"Bucket": videos.BUCKET, "Name": f"{uuid.uuid4()}{target.suffix.lower()}"}
+        made = {"Bucket": videos.BUCKET, "Name": _name(target.suffix.lower())}
         standing.callback((settings.buckets / videos.BUCKET / made["Name"]).unlink, missing_ok=True)
         standing.enter_context(videos.worked(settings))
         job = client.start_face_redaction(
@@ -227,10 +228,15 @@ def _whole(read: Callable[..., dict[str, Any]], job: str, answer: dict[str, Any]
     return told
 
 
+def _name(suffix: str) -> str:
+    """A new object of this process, which others leave alone while it lives."""
+    return f"{os.getpid()}-{uuid.uuid4()}{suffix}"
+
+
 @contextmanager
 def _shown(settings: Settings, path: Path) -> Iterator[dict[str, str]]:
     """A photo of somebody who is named, as an object, as long as this lasts."""
-    place = settings.buckets / videos.BUCKET / f"{uuid.uuid4()}.jpg"
+    place = settings.buckets / videos.BUCKET / _name(".jpg")
     try:
         place.write_bytes(_small(path))
         yield {"Bucket": videos.BUCKET, "Name": place.name}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,16 +18,24 @@ COLUMNS: Final = (
 
 
 def title(person: Shape) -> str:
-    """What to call somebody: the best candidate's ExternalImageId where there is one, else "person 1"."""
-    for candidate in person.get("FaceMatches", ()):
-        if name := candidate["Face"].get("ExternalImageId"):
-            return f"{name}?"
-    return f"person {person['Index'] + 1}"
+    """What to call somebody: the best candidate's ExternalImageId where it has one, else "person 1"."""
+    best = next(iter(person.get("FaceMatches", ())), None)
+    name = best["Face"].get("ExternalImageId") if best else None
+    return f"{name}?" if name else f"person {person['Index'] + 1}"
+
+
+def titles(people: Sequence[Shape]) -> dict[int, str]:
+    """What to call each, by Index: two who may be one and the same are told apart."""
+    names = {person["Index"]: title(person) for person in people}
+    often = Counter(names.values())
+    return {
+        index: name if often[name] == 1 else f"{name} (person {index + 1})" for index, name in names.items()
+    }
 
 
 def table(people: Sequence[Shape], samples: Sequence[Shape]) -> str:
     """One row a person and sample, by time."""
-    names = {person["Index"]: title(person) for person in people}
+    names = titles(people)
     stream = io.StringIO()
     rows = csv.writer(stream, lineterminator="\n")
     rows.writerow(COLUMNS)
@@ -37,13 +46,13 @@ def table(people: Sequence[Shape], samples: Sequence[Shape]) -> str:
 
 def captions(people: Sequence[Shape]) -> str:
     """WebVTT: a cue for each band ("person 1: happy 93 %"), or for each presence where there are no bands."""
-    cues = []
+    cues, names = [], titles(people)
     for person in people:
         for span in person["Bands"] or person["Presence"]:
             clear = span.get("Emotion", "UNKNOWN") != "UNKNOWN"
             told = f": {span['Emotion'].lower()} {span['Confidence']:.0f} %" if clear else ""
             times = span["StartTimestampMillis"], span["EndTimestampMillis"]
-            cues.append((*times, _escaped(title(person)) + told))
+            cues.append((*times, _escaped(names[person["Index"]]) + told))
     blocks = [f"{_clock(start)} --> {_clock(end)}\n{text}\n" for start, end, text in sorted(cues)]
     return "\n".join(["WEBVTT\n", *blocks])
 

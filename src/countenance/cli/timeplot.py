@@ -88,8 +88,8 @@ def _likeness(person: Mapping[str, Any], top: float, picture: Image.Image | None
     if picture is not None:
         return [Picture(24, top, SIDE, picture)]
     tile = Bar(24, top, SIDE, SIDE, GROUND)
-    if person.get("FaceMatches"):
-        initials = "".join(word[0] for word in title(person).replace("_", " ").split())[:2].upper()
+    if (name := title(person)).endswith("?"):
+        initials = "".join(word[0] for word in name.replace("_", " ").split())[:2].upper()
         return [tile, Words(24 + SIDE / 2, top + 29, initials, 18, PALE, middle=True)]
     shoulders = Disc(24 + 5, top + 27, SIDE - 10, 34, SHADE)
     below = Bar(24, top + SIDE, SIDE, 20, "white")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import shutil
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from botocore.exceptions import BotoCoreError
 from PIL import Image
 
 from countenance import settings as homes
@@ -29,6 +33,17 @@ BUCKET = "countenance-shell"
 
 MARGIN = 0.25
 """Of a face's box, kept around it in a thumbnail."""
+
+DRAWN = (".png", ".svg")
+
+SOONEST, LATEST = 0.25, 5.0
+"""Seconds between two looks at a job, the first and the longest: each is a call and stands in the ledger."""
+
+UNBEGUN = 10.0
+"""Seconds after which whoever waits for a job to begin is told what may be missing."""
+
+_UNSAID = re.compile(r"[^a-zA-Z0-9_.\-:+=/]")
+"""What a JobTag cannot hold."""
 
 Shape = Mapping[str, Any]
 
@@ -80,7 +95,8 @@ def show(
 
     An expression is what a face shows, not what somebody feels. Without --collection nobody has a name.
     """
-    asked: dict[str, Any] = {"SamplesPerSecond": samples}
+    _writable(plot, table, vtt)
+    asked: dict[str, Any] = {"SamplesPerSecond": samples, "JobTag": _UNSAID.sub("_", clip.name)}
     asked |= {"CollectionId": collection} if collection else {}
     asked |= {"FaceMatchThreshold": threshold} if threshold is not None else {}
     settings = homes.load(home)
@@ -88,37 +104,84 @@ def show(
         job = client.start_face_timeline(Video={"S3Object": stored}, **asked)["JobId"]
         answer = _whole(client, job)
     people, told = answer["People"], answer["Samples"]
-    if plot:
-        duration = answer["VideoMetadata"].get("DurationMillis", 0)
-        timeplot.save(clip.name, people, duration, plot, _thumbnails(clip, told) if faces else None)
     if table:
         table.write_text(timelines.table(people, told), "utf-8")
     if vtt:
         vtt.write_text(timelines.captions(people), "utf-8")
+    if plot:
+        duration = answer["VideoMetadata"].get("DurationMillis", 0)
+        timeplot.save(clip.name, people, duration, plot, _thumbnails(clip, told) if faces else None)
     if as_json:
         terminal.print_json({name: answer[name] for name in ("VideoMetadata", "People", "Samples")})
     else:
         _print(clip, people)
 
 
+def _writable(*targets: Path | None) -> None:
+    """Raises UsageError for a file that cannot be written, before the work rather than after it."""
+    plot = targets[0]
+    if plot is not None and plot.suffix.lower() not in DRAWN:
+        raise click.UsageError(f"--plot {plot} must end in {' or '.join(DRAWN)}.")
+    for target in targets:
+        if target is not None and not os.access(target.resolve().parent, os.W_OK):
+            raise click.UsageError(f"{target.parent} is no folder that can be written to.")
+
+
 @contextmanager
 def standing(settings: Settings, clip: Path) -> Iterator[dict[str, str]]:
-    """The S3Object that a clip is, as long as this lasts. Raises VideoError where buckets are remote."""
+    """The S3Object that a clip is, as long as this lasts. Raises VideoError where buckets are remote.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does. What a killed process left there goes first.
+    """
     if settings.s3_endpoint:
         raise VideoError(
             "this home's buckets are an S3 service: put the clip there and call StartFaceTimeline"
         )
     folder = settings.buckets / BUCKET
     folder.mkdir(mode=0o700, exist_ok=True)
-    place = folder / f"{uuid.uuid4()}{clip.suffix}"
+    for left in folder.iterdir():
+        if not _lives(left.name.partition("-")[0]):
+            left.unlink(missing_ok=True)
+    place = folder / f"{os.getpid()}-{uuid.uuid4()}{clip.suffix}"
     try:
-        try:
-            os.link(clip.resolve(), place)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(clip, place)
-        yield {"Bucket": BUCKET, "Name": place.name}
+        with _signalled():
+            try:
+                os.link(clip.resolve(), place)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(clip, place)
+            yield {"Bucket": BUCKET, "Name": place.name}
     finally:
         place.unlink(missing_ok=True)
+
+
+def _lives(process: str) -> bool:
+    """Whether a process of that number runs here."""
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return True
+
+
+@contextmanager
+def _signalled() -> Iterator[None]:
+    """SIGTERM and SIGHUP are KeyboardInterrupt, as long as this lasts; in the main thread alone."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [(each, signal.signal(each, end)) for each in wanted]
+    try:
+        yield
+    finally:
+        for each, handler in before:
+            signal.signal(each, handler)
 
 
 @contextmanager
@@ -138,10 +201,12 @@ def worked(settings: Settings) -> Iterator[None]:
 
 
 def finished(client: Any, read: Callable[..., dict[str, Any]], job: str, what: str) -> dict[str, Any]:
-    """The first page of a job's results, once there are any; interrupted, the job is cancelled.
+    """The first page of a job's results, once there are any. However else this ends, the job is cancelled.
 
-    read: the client's Get... method. what: what to say of the wait. Raises VideoError where it failed.
+    read: the client's Get... method; each time is a call. what: what to say of the wait. Raises VideoError
+    where it failed.
     """
+    begun, pause, warned = time.monotonic(), SOONEST, False
     try:
         with terminal.counting(what) as bar:
             task = bar.add_task("", total=1)
@@ -149,9 +214,18 @@ def finished(client: Any, read: Callable[..., dict[str, Any]], job: str, what: s
                 note = answer["ResponseMetadata"]["HTTPHeaders"].get("x-countenance-job", "")
                 done = next((part for part in note.split("; ") if part.startswith("progress=")), "progress=0")
                 bar.update(task, completed=float(done.removeprefix("progress=")))
-                time.sleep(0.25)
-    except KeyboardInterrupt:
-        with contextlib.suppress(client.exceptions.ClientError):
+                if not warned and note.startswith("waiting") and time.monotonic() - begun > UNBEGUN:
+                    warned = True
+                    click.echo(
+                        "The job waits: another is done before it, or nobody does jobs. ", err=True, nl=False
+                    )
+                    click.echo(
+                        "`countenance serve` does (without --no-jobs), and `countenance work`.", err=True
+                    )
+                time.sleep(pause)
+                pause = min(LATEST, pause * 1.5)
+    except BaseException:
+        with contextlib.suppress(client.exceptions.ClientError, BotoCoreError):
             client.cancel_job(JobId=job)
         raise
     if answer["JobStatus"] != "SUCCEEDED":
@@ -170,14 +244,22 @@ def _whole(client: Any, job: str) -> dict[str, Any]:
 
 
 def _thumbnails(clip: Path, samples: Sequence[Shape]) -> dict[int, Image.Image]:
-    """Of each person, by Index, the face that is largest and turned away least."""
+    """Of each person, by Index, the face that is largest and turned away least.
+
+    Nobody's where the clip cannot be wound to it."""
     best: dict[int, Shape] = {}
     for sample in samples:
         known = best.get(sample["Index"])
         if known is None or _plainness(sample) > _plainness(known):
             best[sample["Index"]] = sample
-    with open_clip(clip) as opened:
-        return {index: _cut(opened.at(sample["Timestamp"]).pixels, sample) for index, sample in best.items()}
+    try:
+        with open_clip(clip) as opened:
+            return {
+                index: _cut(opened.at(sample["Timestamp"]).pixels, sample) for index, sample in best.items()
+            }
+    except VideoError as fault:
+        click.echo(f"No faces in the plot: {fault}.", err=True)
+        return {}
 
 
 def _plainness(sample: Shape) -> float:
@@ -199,7 +281,9 @@ def _print(clip: Path, people: Sequence[Shape]) -> None:
     noun = "person" if len(people) == 1 else "people"
     click.echo(f"{clip}: {len(people) or 'no'} {noun}")
     if people:
-        terminal.print_table(("who", "seen from>", "to>", "for>", "shows"), map(_row, people))
+        names = timelines.titles(people)
+        rows = [(names[person["Index"]], *_row(person)) for person in people]
+        terminal.print_table(("who", "seen from>", "to>", "for>", "shows"), rows)
     if any(person.get("FaceMatches") for person in people):
         click.echo("A name with a question mark is a candidate for a person to judge, not an identity.")
 
@@ -212,7 +296,6 @@ def _row(person: Shape) -> tuple[object, ...]:
     more = f", and {len(shows) - 5} more" if len(shows) > 5 else ""
     start, end = spans[0]["StartTimestampMillis"], spans[-1]["EndTimestampMillis"]
     return (
-        timelines.title(person),
         _seconds(start),
         _seconds(end),
         _seconds(whole),

@@ -39,11 +39,12 @@ def list_models(home: Path, commercial_only: bool, as_json: bool) -> None:
         terminal.print_json(cards)
         return
     terminal.print_table(
-        ("model", "task", "backs", "licence", "commercial", "size>", "here"),
+        ("model", "task", "extra", "backs", "licence", "commercial", "size>", "here"),
         [
             (
                 card["id"],
                 card["task"],
+                card["extra"],
                 ", ".join(card["backs"]),
                 card["licence"],
                 "yes" if card["commercial"] else "no",
@@ -55,26 +56,31 @@ def list_models(home: Path, commercial_only: bool, as_json: bool) -> None:
     )
     _explain(offered)
     click.echo(f"Weights are kept in {zoo.home()}.")
-    if not all(card["present"] or card["withheld"] for card in cards):
+    missing = [card for card in cards if not card["present"] and not card["withheld"]]
+    if any(not card["extra"] for card in missing):
         click.echo("`countenance models pull` fetches what is missing.")
+    for extra in sorted({card["extra"] for card in missing} - {""}):
+        click.echo(f"`countenance models pull {extra}` fetches what is fetched only when asked: {extra}.")
 
 
 @models.command()
-@click.argument("names", metavar="[MODEL]...", nargs=-1)
+@click.argument("names", metavar="[MODEL|EXTRA]...", nargs=-1)
 @terminal.home_option
 @commercial_option
 def pull(names: tuple[str, ...], home: Path, commercial_only: bool) -> None:
-    """Fetch the weights that are missing, all of them or the MODELs named. Afterwards nothing is fetched.
+    """Fetch the weights that are missing: those that every home has, or the MODELs and EXTRAs named.
 
-    What the home may not load is not fetched.
+    Afterwards nothing is fetched. `countenance models list` shows the extras, such as text. What the home may
+    not load is not fetched.
     """
     commercial_only = commercial_only or _set(home)
     offered = zoo.offered(commercial_only=commercial_only)
-    fetched = pull_missing([zoo.card(name, commercial_only=commercial_only) for name in names] or offered)
+    wanted = [card for name in names or ("",) for card in _named(name, commercial_only=commercial_only)]
+    fetched = pull_missing(wanted)
     if fetched:
         click.echo(f"Fetched {', '.join(card.id for card in fetched)} into {zoo.home()}.")
     else:
-        click.echo(f"All weights are in {zoo.home()} already.")
+        click.echo(f"All weights asked for are in {zoo.home()} already.")
     if not names:
         _explain(offered)
 
@@ -86,6 +92,7 @@ def pull(names: tuple[str, ...], home: Path, commercial_only: bool) -> None:
 def verify(home: Path, commercial_only: bool, as_json: bool) -> None:
     """Check every weight file against the digest on its card; fails if one is missing or altered."""
     cards = zoo.offered(commercial_only=commercial_only or _set(home))
+    cards = tuple(card for card in cards if not card.extra or zoo.present(card))
     results = []
     with terminal.counting("Checking") as progress:
         task = progress.add_task("", total=len(cards))
@@ -119,6 +126,13 @@ def pull_missing(cards: Iterable[Card]) -> list[Card]:
     return missing
 
 
+def _named(name: str, *, commercial_only: bool) -> tuple[Card, ...]:
+    """The cards of an extra, or the one of that id. Raises ModelError."""
+    if not name or name in zoo.extras():
+        return zoo.fetched_for(name, commercial_only=commercial_only)
+    return (zoo.card(name, commercial_only=commercial_only),)
+
+
 def _set(home: Path) -> bool:
     """Whether the home says commercial_only; there may be none yet."""
     return (home / homes.FILE).exists() and homes.load(home).commercial_only
@@ -144,6 +158,7 @@ def _facts(card: Card, *, withheld: bool) -> dict[str, Any]:
         "id": card.id,
         "title": card.title,
         "task": card.task,
+        "extra": card.extra,
         "backs": _backed(card),
         "size": card.size,
         "files": [

@@ -24,6 +24,7 @@ from countenance.operations import (
     redaction,
     regrouping,
     searching,
+    text,
     user_search,
     users,
     videos,
@@ -64,6 +65,7 @@ SERVED: Mapping[str, Operation] = {
     **queued.OPERATIONS,
     **videos.OPERATIONS,
     **redaction.OPERATIONS,
+    **text.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

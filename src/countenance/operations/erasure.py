@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from countenance import jobs
+from countenance import endings
 from countenance.database import Traces, together
 from countenance.errors import InvalidParameter
 from countenance.galleries import concerned, rows, store, users
@@ -76,7 +76,7 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
             answer += [{"CollectionId": gallery.collection_id, "FaceId": face_id} for face_id in gone]
         touched.extend(gallery for gallery, _ in person.faces)
         shredded = tools.vault.shred(connection, decisions)
-        jobs.drop(connection, decisions)
+        endings.drop(connection, decisions)
         last = max(kept.values(), key=lambda each: each.until, default=None)
         return Done(
             {

@@ -36,6 +36,9 @@ MOST_OPEN = 20
 MOST_LINES = 1000
 """Findings of one page: Rekognition's; more that are asked for are not an error there."""
 
+PAGED = dt.timedelta(hours=24)
+"""How long a NextToken of results stands (Rekognition's)."""
+
 _STATUS = {
     State.WAITING: "IN_PROGRESS",
     State.RUNNING: "IN_PROGRESS",
@@ -58,14 +61,15 @@ def put_off(call: Call, tools: Tools) -> Commit:
             detail="nobody can be told of the job's end here: `sns_endpoint` in settings.toml is empty"
         )
     with tools.database.reading() as connection:
-        known = _before(connection, call, tools)
+        known = before(connection, call, tools)
     if known is None and (size := tools.objects.stat(stored).size) > LARGEST_VIDEO:
         raise too_large(size)
     job_id = secrets.token_hex(32)
     asked = started.write(call, tools.keys, job_id)
 
     def write(connection: Connection) -> Done:
-        if (same := _before(connection, call, tools)) is not None:
+        tools.database.take_turn(connection)  # of two calls at once the second sees the first's job
+        if (same := before(connection, call, tools)) is not None:
             return Done({"JobId": same.job_id})
         if (count := jobs.unfinished(connection, call.caller.account)) >= MOST_OPEN:
             user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
@@ -88,7 +92,7 @@ def put_off(call: Call, tools: Tools) -> Commit:
     return Commit(write)
 
 
-def _before(connection: Connection, call: Call, tools: Tools) -> Job | None:
+def before(connection: Connection, call: Call, tools: Tools) -> Job | None:
     """The job that the call's token stands for. Raises IdempotentParameterMismatch."""
     if (token := call.request.get("ClientRequestToken")) is None:
         return None
@@ -104,6 +108,16 @@ def held(call: Call) -> Lease:
     """The hold on the job that a worker runs."""
     assert call.lease is not None, f"{call.operation} was not taken from the queue"
     return call.lease
+
+
+def kept(job: Callable[[Call, Tools], Commit]) -> Callable[[Call, Tools], Commit]:
+    """The work of a job with its lease renewed meanwhile."""
+
+    def work(call: Call, tools: Tools) -> Commit:
+        with held(call).kept():
+            return job(call, tools)
+
+    return work
 
 
 def finished(call: Call, facts: Mapping[str, object], told: Told = SILENCE) -> Commit:
@@ -143,14 +157,14 @@ def page(
         answer["JobTag"] = call.request["JobTag"]
     if job.state is not State.SUCCEEDED:
         return answer, (), {}
-    facts = json.loads(job.facts)
     by_person = call.request.get("SortBy") == "INDEX"
     with tools.database.reading() as connection:
+        facts = json.loads(jobs.facts(connection, job))
         found = jobs.results(connection, job, start, limit + 1, by_person=by_person)
     shown = found[:limit]
     answer |= {"VideoMetadata": facts["video"], member: [line(each) for each in shown]}
     if len(found) > limit:
-        answer["NextToken"] = pages.seal(tools.keys, call, start + limit)
+        answer["NextToken"] = pages.seal(tools.keys, call, start + limit, PAGED)
     return answer, shown, facts
 
 
@@ -170,7 +184,7 @@ def notice(job: Job, keys: Keys) -> str:
 
 def list_jobs(call: Call, tools: Tools) -> Done:
     """The organisation's jobs, the newest first. Ours, declared beside AWS's in aws/data."""
-    before, limit = pages.after(tools.keys, call), pages.limit(call)
+    before, limit = pages.after(tools.keys, call), min(pages.limit(call), MOST_LINES)
     with tools.database.reading() as connection:
         found = jobs.page(connection, call.caller.account, before, limit + 1)
     answer: dict[str, Any] = {"Jobs": [_job(job, tools) for job in found[:limit]]}
@@ -208,12 +222,14 @@ def cancel_job(call: Call, tools: Tools) -> Commit:
     """End a job that waits or runs. What it found so far is dropped. Ours, declared beside AWS's."""
 
     def write(connection: Connection) -> Done:
+        tools.database.take_turn(connection)
         job = jobs.find(connection, call.caller.account, call.request["JobId"])
         if job is None:
             raise ResourceNotFound("Could not find JobId")
         if not jobs.cancel(connection, job, call.now):
             raise Conflict(f"the job has ended: {job.state}")
-        return Done({"JobId": job.job_id, "JobState": State.CANCELLED.value})
+        told = Told(further={"started": job.started})  # the decision that let it in: which job it was
+        return Done({"JobId": job.job_id, "JobState": State.CANCELLED.value}, told)
 
     return Commit(write)
 

@@ -88,10 +88,14 @@ def start(call: Call, tools: Tools) -> Commit:
     _form(target)
     if (source.get("Bucket"), source.get("Name")) == (target.get("Bucket"), target.get("Name")):
         raise InvalidParameter(detail="Output is the very object that Video names; name another")
-    with _disk(), tools.objects.draft(target):
-        pass
     _named(call)
-    return queued.put_off(call, tools)
+    work = queued.put_off(call, tools)
+    with tools.database.reading() as connection:
+        known = queued.before(connection, call, tools)
+    if known is None:
+        with _disk(), tools.objects.draft(target):
+            pass
+    return work
 
 
 def redact(call: Call, tools: Tools) -> Commit:
@@ -262,7 +266,7 @@ OPERATIONS = {
         {**_DEFAULTS, "KeepSound": False},
         threshold=_threshold,
         settled=_settled,
-        job=redact,
+        job=queued.kept(redact),
     ),
     "GetFaceRedaction": Operation(
         get,

@@ -17,11 +17,13 @@ from countenance.types import (
     Gallery,
     Gender,
     Landmarks,
+    Line,
     Pose,
     Quality,
     Trace,
     Trait,
     User,
+    Word,
 )
 from countenance.vision.calibration import Calibration
 from countenance.vision.expectation import Expectation, Odds
@@ -223,6 +225,18 @@ def nearest(faces: Sequence[Shape]) -> Mapping[str, str]:
     """Of the best candidates the enrolled face behind each, as a header."""
     told = ", ".join(f"{face['FaceId']}; similarity={face['Similarity']:g}" for face in faces[:SHOWN])
     return {"x-countenance-nearest-faces": told} if told else {}
+
+
+def text(value: Line | Word) -> Shape:
+    """What TextDetection tells of a line and of a word alike."""
+    return {
+        "DetectedText": value.text,
+        "Confidence": value.confidence,
+        "Geometry": {
+            "BoundingBox": bounding_box(value.box),
+            "Polygon": [{"X": corner.x, "Y": corner.y} for corner in value.corners],
+        },
+    }
 
 
 def collection_arn(gallery: Gallery, region: str) -> str:

@@ -26,13 +26,16 @@ class Started:
     declared: Declared
 
     def again(self, declared: Declared) -> Declared:
-        """What holds when the results are read. Raises InvalidParameter where a reader declares another
-        purpose: results are for what they were asked for."""
-        if declared.purpose not in (None, self.declared.purpose):
-            raise InvalidParameter(
-                detail=f"the job was started for {self.declared.purpose!r} and cannot be read for "
-                f"{declared.purpose!r}; start one for that"
-            )
+        """What holds when the results are read. Raises InvalidParameter where a reader declares something
+        else: results are for what they were asked for, and the ledger says what was declared."""
+        for each in dataclasses.fields(Declared):
+            said, before = getattr(declared, each.name), getattr(self.declared, each.name)
+            if said not in (None, frozenset(), before):
+                name = each.name.replace("_", " ")
+                raise InvalidParameter(
+                    detail=f"the job was started with another {name} than the call declares, and is read for "
+                    "what it was started for: declare nothing to read it, or start another"
+                )
         return self.declared
 
 

@@ -59,7 +59,7 @@ def detect(call: Call, tools: Tools) -> Commit:
     asked = photos.asked([call.request["FaceAttributes"]])
     lease = queued.held(call)
     with _opened(call, tools) as clip:
-        for look in watching.look(tools.vision, clip, asked):
+        for look in watching.look(tools.vision, clip, asked, meanwhile=lease.tell):
             at = look.frame.timestamp_ms
             lines = [
                 _line(at, render.face_detail(face, description, every=every))
@@ -133,7 +133,7 @@ def follow(call: Call, tools: Tools) -> Commit:
     watched = _watch(call, tools, asked, call.request["SamplesPerSecond"])
     lines, people = [], []
     for person in watched.people:
-        [each] = timeline.as_json([timeline.timeline(person, watched.step_ms)])
+        [each] = timeline.as_json([timeline.timeline(person, watched.step_ms, queued.held(call).tell)])
         samples = each.pop("Samples")
         lasting = {render.MEMBERS[name]: render.trait(value) for name, value in person.traits.items()}
         people.append(each | ({"Face": lasting} if lasting else {}))
@@ -369,7 +369,7 @@ def _both(
 ) -> dict[str, Operation]:
     """Start... and Get... of one kind of job: policy is asked the same of both."""
     return {
-        f"Start{name}": Operation(start, job=job, **how),
+        f"Start{name}": Operation(start, job=queued.kept(job), **how),
         f"Get{name}": Operation(
             get, reads=f"Start{name}", **{k: v for k, v in how.items() if k != "settled"}
         ),

@@ -132,7 +132,15 @@ class Policy:
     def read(cls, packs: Sequence[str | Path]) -> Policy:
         """The same without running the packs' tests: to look at, not to decide by. Raises PolicyError."""
         schema = packs_on_disk.read_schema()
-        return cls([packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs], schema)
+        found = [packs_on_disk.read(packs_on_disk.folder_of(name), schema) for name in packs]
+        files = (schema, *((pack.folder, pack.about, pack.digests) for pack in found))
+        policy = _READ.get(files)
+        if policy is None:
+            policy = cls(found, schema)
+            if len(_READ) == _SETS_KEPT:
+                _READ.clear()
+            _READ[files] = policy
+        return policy
 
     @property
     def retention(self) -> Retention:
@@ -342,6 +350,11 @@ class Policy:
     def _with(self, met: str) -> cedarpy.Entities:
         return self._store.with_added_json_str(met, self._schema)
 
+
+_READ: dict[tuple[object, ...], Policy] = {}
+"""What was read, by its files: a command asks for the same words several times."""
+
+_SETS_KEPT = 8
 
 _PASSED: set[tuple[str, str]] = set()
 """What passed its tests in this process: rules and tests that have not changed since are not run again."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
 from countenance.errors import ModelError
-from countenance.types import Attribute, Description, Embedding, Face, Image, Trace
+from countenance.types import Attribute, Description, Embedding, Face, Image, Line, Trace
 from countenance.vision import zoo
 from countenance.vision.ages import DlibGender, FaceApiAges
 from countenance.vision.attributes import Attributes, Head, Net
@@ -20,7 +20,9 @@ from countenance.vision.faceres import FaceRes
 from countenance.vision.heads import Heads
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
+from countenance.vision.ppocr import LineFinder, LineReader, LineTurner
 from countenance.vision.sface import SFace
+from countenance.vision.text import PPOCR
 from countenance.vision.yunet import SWEPT, YuNet
 
 
@@ -76,6 +78,17 @@ class Embedder(Protocol):
         """One embedding per face, in order."""
 
 
+class Reader(Protocol):
+    """Reads text."""
+
+    @property
+    def cards(self) -> tuple[zoo.Card, ...]:
+        """Of its networks. The last is the one that reads."""
+
+    def read(self, image: Image) -> tuple[Line, ...]:
+        """Every line, from the top down."""
+
+
 Sense = TypeVar("Sense")
 
 DETECTORS: Final[Mapping[str, Callable[[zoo.Card, int | None], Detector]]] = {"YuNet": YuNet}
@@ -92,6 +105,9 @@ NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {
     "MediaPipeLandmarks": Lips,
     "MiniXception": MiniXception,
 }
+FINDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineFinder]]] = {"LineFinder": LineFinder}
+TURNERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineTurner]]] = {"LineTurner": LineTurner}
+READERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineReader]]] = {"LineReader": LineReader}
 HEADS: Final[Mapping[str, Callable[[zoo.Card], Head]]] = {"Heads": Heads}
 
 
@@ -99,16 +115,23 @@ class Vision:
     """The senses of one service. Weights are read at the first use of each; many callers may look at once.
 
     Every method raises ModelError where weights are missing or a network fails; a face never comes back
-    without what was asked for.
+    without what was asked for. reader: None where nothing here reads text.
     """
 
     def __init__(
-        self, detector: Detector, landmarker: Landmarker, embedder: Embedder, describer: Describer
+        self,
+        detector: Detector,
+        landmarker: Landmarker,
+        embedder: Embedder,
+        describer: Describer,
+        *,
+        reader: Reader | None = None,
     ) -> None:
         self.detector = detector
         self.landmarker = landmarker
         self.embedder = embedder
         self.describer = describer
+        self.reader = reader
 
     @classmethod
     def load(
@@ -136,6 +159,11 @@ class Vision:
             Attributes(
                 {card.id: NETS[card.family](card, threads) for card in offered if card.family in NETS},
                 {card.id: HEADS[card.family](card) for card in offered if card.family in HEADS},
+            ),
+            reader=PPOCR(
+                _build(FINDERS, named("ppocr-v6-small-det"), threads),
+                _build(TURNERS, named("ppocr-v2-cls"), threads),
+                _build(READERS, named("ppocr-v6-small-rec"), threads),
             ),
         )
 
@@ -205,6 +233,12 @@ class Vision:
             pairs = zip(faces, described, strict=True)
             placed = tuple(replace(face, landmarks=known.placed) for face, known in pairs)
         return self.embedder.embed(image, placed)
+
+    def read(self, image: Image) -> tuple[Line, ...]:
+        """The lines of text in a picture, from the top down."""
+        if self.reader is None:
+            raise ModelError("no model here reads text")
+        return self.reader.read(image)
 
     @cached_property
     def digest(self) -> str:

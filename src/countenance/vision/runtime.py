@@ -67,10 +67,12 @@ class Session:
         threads: int | None = None,
         *,
         of_pixels: bool = False,
+        any_shape: bool = False,
     ) -> None:
         self._name = name
         self._source = source
         self._of_pixels = of_pixels
+        self._any_shape = any_shape
         self._threads = threads or default_threads()
         self._compiled: OrderedDict[tuple[int, ...], queue.SimpleQueue[Any]] = OrderedDict()
         self._lock = threading.Lock()
@@ -81,6 +83,8 @@ class Session:
         requests = self._requests(array.shape)
         request = requests.get()
         try:
+            if self._any_shape:
+                request.input_tensors[0].shape = array.shape
             request.input_tensors[0].data[...] = array
             request.infer(share_outputs=True)  # no copies beside our own
             return [np.array(tensor.data) for tensor in request.output_tensors]
@@ -98,34 +102,43 @@ class Session:
     def _requests(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
         """The idle infer requests for one input shape. Fixed shapes: dynamic ones run a sixth slower."""
         with self._lock:
-            found = self._compiled.get(shape)
+            kept = () if self._any_shape else shape
+            found = self._compiled.get(kept)
             if found is None:
-                found = self._compiled[shape] = self._compile(shape)
-            self._compiled.move_to_end(shape)
+                found = self._compiled[kept] = self._compile(shape)
+            self._compiled.move_to_end(kept)
             while len(self._compiled) > _SHAPES_KEPT:
                 self._compiled.popitem(last=False)
             return found
 
     def _compile(self, shape: tuple[int, ...]) -> queue.SimpleQueue[Any]:
         try:
-            return _compiled(self._source(), shape, self._threads, of_pixels=self._of_pixels)
+            return _compiled(
+                self._source(),
+                shape,
+                self._threads,
+                of_pixels=self._of_pixels,
+                any_shape=self._any_shape,
+            )
         except RuntimeError as fault:
             raise ModelError(f"{self._name} cannot be loaded: {fault}") from fault
 
 
 def _compiled(
-    source: bytes, shape: tuple[int, ...], threads: int, *, of_pixels: bool
+    source: bytes, shape: tuple[int, ...], threads: int, *, of_pixels: bool, any_shape: bool
 ) -> queue.SimpleQueue[Any]:
     """As many infer requests as threads, each of which has run once."""
     model = _read(source)
     if of_pixels:
         model = _from_pixels(model, shape)
-    else:
+    elif not any_shape:
         model.reshape(list(shape))
     with _ALONE:
         compiled = _core().compile_model(model, "CPU", _settings(threads))
         idle = [compiled.create_infer_request() for _ in range(threads)]
         for request in idle:
+            if any_shape:
+                request.input_tensors[0].shape = shape
             request.infer()
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for request in idle:

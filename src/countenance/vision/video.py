@@ -41,7 +41,10 @@ FORMATS: Final = (
 """FFmpeg's names of the containers that are opened."""
 
 DECODERS: Final = 4
-"""Threads that decode one clip, at most. Each may hold a frame: of 8K, 50 MB."""
+"""Threads that decode one clip, at most. Each holds a frame or two: of 8K, 50 MB; at 16 bits a colour, 270."""
+
+WIDE: Final = 4_096
+"""Pixels of the longer side from which one thread decodes."""
 
 SPARING: Final = 4
 """Times the rate from which frames are left undecoded: where every second one is, the next is near enough."""
@@ -57,7 +60,7 @@ class Limits:
     working: pixels of a frame's longer side. A larger frame is shrunk to it.
     """
 
-    largest: int = 10_000
+    largest: int = 8_192
     longest: float = 6.0
     working: int = 1_920
     ahead: int = 4
@@ -307,7 +310,8 @@ def _stream(container: InputContainer, limits: Limits) -> VideoStream:
         size = f"{context.width} x {context.height}"
         raise VideoError(f"frames of {size} pixels; the most is {limits.largest} a side")
     context.options = {"max_pixels": str(limits.largest**2)}  # frames may grow later in the clip
-    context.thread_type, context.thread_count = "AUTO", min(DECODERS, os.cpu_count() or 1)
+    wide = max(context.width, context.height) > WIDE
+    context.thread_type, context.thread_count = "AUTO", 1 if wide else min(DECODERS, os.cpu_count() or 1)
     return stream
 
 

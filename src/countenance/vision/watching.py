@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from countenance.errors import VideoError
 from countenance.types import NO_TRAITS, Attribute, Description, Face, Image, Point
 from countenance.vision import Vision
 from countenance.vision.runtime import default_threads
@@ -66,6 +67,9 @@ PORTRAITS: Final = 5
 
 PORTRAIT_MS: Final = 1_000
 """Between two of them, unless the later one is much better."""
+
+MOST: Final = 1_000_000
+"""Sightings of one clip: about 2 KB each are held until its people are known, so 2 GB."""
 
 Progress = Callable[[int], None]
 """Told the timestamp_ms reached; what it raises ends the watching (a cancelled job, say)."""
@@ -166,12 +170,18 @@ def watch(
     changing = None if asked is None else CHANGING.intersection(asked)
     following = _Following(vision if least is not None else None, frozenset(asked or ()) - CHANGING)
     times: list[int] = []
+    seen = 0
 
     def tell() -> None:
         progress(times[-1] if times else 0)
 
     for each in look(vision, clip, changing, rate=rate, meanwhile=tell):
         following.add(each)
+        seen += len(each.faces)
+        if seen > MOST:
+            raise VideoError(
+                f"more than {MOST:,} faces: look at fewer frames a second, or at parts of the clip"
+            )
         times.append(each.frame.timestamp_ms)
         tell()
     found = people(following.tracker.tracks(), following.portraits, 2.0 if least is None else least, tell)

@@ -56,7 +56,8 @@ class Card:
     carrier: the package that holds the files; None where they are part of Countenance. training: what it
     was trained on. commercial: whether its licence and the labels it was trained with leave commercial use
     open; commercial_reason: why. dimensions: of an embedding, 0 for other tasks. genuine: how often it knows
-    a person again, where it tells people apart. measured: what was measured, by what it was measured on.
+    a person again, where it tells people apart. extra: what it is fetched for only when asked; empty where it
+    is always. measured: what was measured, by what it was measured on.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Card:
     dimensions: int = 0
     calibrations: Mapping[str, Calibration] = field(default_factory=lambda: MappingProxyType({}))
     genuine: Genuine | None = None
+    extra: str = ""
     measured: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -98,6 +100,16 @@ def cards() -> tuple[Card, ...]:
 def offered(*, commercial_only: bool) -> tuple[Card, ...]:
     """The cards whose weights may be fetched and loaded. commercial_only: those open to commercial use."""
     return tuple(each for each in cards() if each.commercial or not commercial_only)
+
+
+def fetched_for(name: str, *, commercial_only: bool) -> tuple[Card, ...]:
+    """Those of the offered cards that are for an extra; "" for what every home has."""
+    return tuple(each for each in offered(commercial_only=commercial_only) if each.extra == name)
+
+
+def extras() -> frozenset[str]:
+    """What weights can be fetched for besides."""
+    return frozenset(each.extra for each in cards() if each.extra)
 
 
 def card(identity: str, *, commercial_only: bool = False) -> Card:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 from countenance import open as opened
 from countenance import settings
+from countenance.cli import terminal
 from tests.clips import clip
 from tests.fakes import BLUE, RED
 from tests.unit.cli.conftest import Shell
@@ -49,6 +54,31 @@ def test_work_does_what_waits_and_jobs_lists_it(shell: Shell, home: Path, tmp_pa
     assert "No jobs" in shell("jobs", "--home", tmp_path / "again").stdout
     assert "0 of your last 2 jobs" in shell("jobs", "--home", home, "--cancel", "x", code=2).output
     assert "has ended" in shell("jobs", "--home", home, "--cancel", first, code=1).output
+    assert "wants a JobId" in shell("jobs", "--home", home, "--cancel", "", code=2).output
+
+
+def test_a_page_of_jobs_fits_eighty_columns(
+    shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a terminal shows it; what became of a job stands below in as many lines as it needs."""
+    [job] = started(home)
+    (settings.load(home).buckets / "clips" / "a.mkv").write_bytes(b"no video" * 99)
+    shell("work", "--home", home, "--once")
+    monkeypatch.setattr(terminal, "out", lambda: Console(highlight=False, width=80))
+    told = shell("jobs", "--home", home).stdout.splitlines()
+    assert max(map(len, told)) <= 80
+    [row] = [line for line in told if "clips/a.mkv" in line]
+    assert row.split()[:5] == [job[:12], "FaceDetection", "clips/a.mkv", "failed", "0"]
+    assert any(line.startswith(f"{job[:12]}: Unsupported codec/format") for line in told)
+
+
+def test_work_alone_forgets_what_is_over_its_time(shell: Shell, home: Path) -> None:
+    started(home)
+    shell("work", "--home", home, "--once")
+    with sqlite3.connect(settings.load(home).home / "countenance.db") as database:
+        database.execute("UPDATE jobs SET ended = ended - 691200")
+    assert "1 jobs of account" in shell("work", "--home", home, "--once").stdout
+    assert "No jobs" in shell("jobs", "--home", home).stdout
 
 
 def test_a_worker_that_is_told_to_stop_leaves_its_job_to_the_next(shell: Shell, home: Path) -> None:

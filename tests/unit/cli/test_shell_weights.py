@@ -17,6 +17,11 @@ from countenance.vision.attributes import Reading
 from tests.unit.cli.conftest import Shell
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _weights() -> None:
+    zoo.pull(*zoo.cards())
+
+
 def test_cards_are_listed_with_licence_and_presence(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,6 +33,22 @@ def test_cards_are_listed_with_licence_and_presence(
     told = shell("models", "list").output
     assert "Apache-2.0" in told
     assert "`countenance models pull` fetches what is missing" in told
+    assert "`countenance models pull text` fetches what is fetched only when asked: text" in told
+
+
+def test_what_is_fetched_only_when_asked_is_not_missed(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere = zoo.fetched_for("", commercial_only=False)
+    for card in everywhere:
+        for path in zoo.paths(card):
+            shutil.copy(path, tmp_path)
+    monkeypatch.setenv("COUNTENANCE_MODELS", str(tmp_path))
+    assert "already" in shell("models", "pull").output
+    found = json.loads(shell("models", "verify", "--json").stdout)
+    assert found["ok"]
+    assert [model["id"] for model in found["models"]] == [card.id for card in everywhere]
+    assert "pull` fetches what is missing" not in shell("models", "list").output
 
 
 def test_pull_fetches_nothing_that_is_here(shell: Shell) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from countenance.cli import timeplot
-from countenance.cli.timelines import COLUMNS, captions, table, title
+from countenance.cli.timelines import COLUMNS, captions, table, title, titles
 from countenance.errors import PhotoError
 
 HAPPY = {"StartTimestampMillis": 0, "EndTimestampMillis": 1000, "Emotion": "HAPPY", "Confidence": 93.4}
@@ -39,6 +39,21 @@ def test_a_candidate_is_named_with_a_question_mark() -> None:
     assert title(person(0)) == "person 1"
     assert title(person(0, name="Grace_Hopper")) == "Grace_Hopper?"
     assert title({**person(3), "FaceMatches": [{"Face": {"FaceId": "x"}}]}) == "person 4"
+
+
+def test_nobody_gets_the_name_of_a_lesser_candidate() -> None:
+    """The best may have no name; the next is somebody else."""
+    unnamed = person(0, HAPPY, name="mallory")
+    unnamed["FaceMatches"].insert(0, {"Similarity": 99.9, "Face": {"FaceId": "1"}})
+    assert title(unnamed) == "person 1"
+    assert "mallory" not in captions([unnamed]) + table([unnamed], [sample(0, 0)])
+
+
+def test_two_who_may_be_one_are_told_apart() -> None:
+    people = [person(index, HAPPY, name=name) for index, name in enumerate(("ada", "bob", "ada"))]
+    assert titles(people) == {0: "ada? (person 1)", 1: "bob?", 2: "ada? (person 3)"}
+    rows = list(csv.DictReader(io.StringIO(table(people, [sample(index, 0) for index in range(3)]))))
+    assert [row["person"] for row in rows] == ["ada? (person 1)", "bob?", "ada? (person 3)"]
 
 
 def test_table() -> None:

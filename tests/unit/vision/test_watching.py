@@ -10,9 +10,9 @@ from tests import clips
 from tests.fakes import BLUE, GREEN, RED, FakeVision
 from tests.unit.vision.films import film, grey, held
 
-from countenance.errors import ModelError
+from countenance.errors import ModelError, VideoError
 from countenance.types import AgeRange, Attribute, Box, Description, Embedding, Face, Image, Pixels
-from countenance.vision import Vision
+from countenance.vision import Vision, watching
 from countenance.vision.timeline import timeline
 from countenance.vision.video import open_clip
 from countenance.vision.watching import look, watch
@@ -108,6 +108,17 @@ def test_progress_is_told_and_may_end_it() -> None:
     assert reached == [0, 200, 400]
 
 
+def test_more_faces_than_memory_is_meant_for_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MOST", 30)
+    with open_clip(clips.clip([[RED]], frames=50)) as clip:
+        assert len(watch(FakeVision(), clip).frames) == 25
+    with (
+        open_clip(clips.clip([[RED, GREEN]], frames=50)) as clip,
+        pytest.raises(VideoError, match="more than 30 faces"),
+    ):
+        watch(FakeVision(), clip)
+
+
 def test_a_model_that_fails_ends_it() -> None:
     class Failing(FakeVision):
         def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
@@ -117,7 +128,7 @@ def test_a_model_that_fails_ends_it() -> None:
         watch(Failing(), clip)
 
 
-def test_memory_does_not_grow_with_the_clip() -> None:
+def test_memory_grows_by_little_more_than_what_is_found() -> None:
     """Of a face and frame a kilobyte or two are kept, however long the clip; never a picture."""
 
     def kept(frames: int) -> int:
