@@ -71,6 +71,7 @@ class Service:
                 vault=Vault(self._keys),
                 retention=policy.retention,
                 tells=bool(settings.sns_endpoint),
+                topics=settings.sns_topics,
             )
             self._topics = Topics(settings.sns_endpoint)
             self._gate = Gate(

@@ -28,6 +28,8 @@ class Settings:
     s3_endpoint: the URL of an S3 service for `S3Object`; empty means a bucket is a folder in `buckets`.
     sns_endpoint: the URL of an SNS service that is told when a job on stored video is over; empty means that
     a call with a NotificationChannel is refused.
+    sns_topics: beginnings of the topics' ARNs that may be told, with the operator's credentials; {account} in
+    one stands for the account of whoever asks. Empty means any topic.
     job_hours: how long a job may take.
     region: the one that ARNs and the credentials file name; look-ups ignore it.
     threads: cores that models may use; 0 means all.
@@ -49,6 +51,7 @@ class Settings:
     embedder: str = "sface-2021dec"
     s3_endpoint: str = ""
     sns_endpoint: str = ""
+    sns_topics: tuple[str, ...] = ()
     job_hours: int = 12
     region: str = "us-east-1"
     threads: int = 0

@@ -511,6 +511,32 @@ def test_no_topic_is_promised_news_that_nobody_sends(house: House) -> None:
     assert "sns_endpoint" in str(answer.error)
 
 
+@pytest.mark.parametrize(
+    ("topic", "message"),
+    [
+        ("arn:aws:sns:us-east-1:111122223333:{}-ends", ""),
+        ("arn:aws:sns:us-east-1:111122223333:999999999999-ends", "sns_topics"),
+        ("arn:aws:sns:../x:111122223333:{}-ends", "not the ARN"),
+    ],
+)
+def test_an_organisation_tells_its_own_topics_alone(tmp_path: Path, topic: str, message: str) -> None:
+    """They are told with the operator's credentials, whoever asks."""
+    with contextlib.closing(House(tmp_path / "home")) as house:
+        house.close()
+        own = ("arn:aws:sns:us-east-1:111122223333:{account}-",)
+        house.settings = dataclasses.replace(
+            house.settings, sns_endpoint="http://127.0.0.1:9", sns_topics=own
+        )
+        house.open()
+        shown(house)
+        channel = {
+            "SNSTopicArn": topic.format(house.caller.account),
+            "RoleArn": "arn:aws:iam::111122223333:role/r",
+        }
+        answer = house.call("StartFaceDetection", Video=VIDEO, NotificationChannel=channel)
+        assert (message in str(answer.error)) if message else answer.error is None
+
+
 def test_the_list_says_how_far_each_is(house: House) -> None:
     shown(house)
     first = done(house)

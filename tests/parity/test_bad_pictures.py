@@ -31,7 +31,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def bomb(width: int, height: int, rows: int) -> bytes:
     """A PNG that claims a size; rows: how many it really holds, of zeros."""
-    row = b"\0" * (1 + 3 * width)
+    row = b"\0" * (1 + 3 * width) if rows else b""  # one of 2^31 pixels is 6 GiB
     packer = zlib.compressobj(9)
     squeezed = b"".join([*(packer.compress(row) for _ in range(rows)), packer.flush()])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)

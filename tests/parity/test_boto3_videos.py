@@ -6,9 +6,14 @@ import configparser
 import contextlib
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import av
@@ -209,6 +214,30 @@ def test_a_topic_that_cannot_be_told_does_not_keep_the_job_from_ending(cloud: Cl
         time.sleep(0.2)
     assert "NotFound" in listed["NotificationError"]
     assert listed["JobState"] == "succeeded"
+
+
+def test_the_page_on_jobs_runs_as_it_is_written(cloud: Cloud, tmp_path: Path) -> None:
+    """With S3, SNS and SQS where AWS's own settings say that they are."""
+    page = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text()
+    [text] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "page.py").write_text(text.replace("http://127.0.0.1:8080", cloud.server.url))
+    (tmp_path / "stage.mp4").write_bytes(clip(grace()))
+    where = {f"AWS_ENDPOINT_URL_{name}": cloud.s3.meta.endpoint_url for name in ("S3", "SNS", "SQS")}
+    keys = {
+        "AWS_SHARED_CREDENTIALS_FILE": str(cloud.server.settings.credentials),
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, "page.py"],
+        cwd=tmp_path,
+        env={**others, **where, **keys},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("SUCCEEDED 5 faces\n", "")
 
 
 @pytest.mark.parametrize(

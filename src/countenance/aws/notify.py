@@ -5,11 +5,15 @@ The role a client names for it (RoleArn) is not taken: there is no AWS account h
 
 from __future__ import annotations
 
+import logging
+
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from countenance import errors
+
+LOG = logging.getLogger(__name__)
 
 CONNECT, READ = 5, 10
 """Seconds. What is not told now is told later."""
@@ -37,4 +41,5 @@ class Topics:
                 detail=f"{told.get('Code', 'Error')}: {told.get('Message', '')}"
             ) from error
         except (BotoCoreError, ValueError) as error:
-            raise errors.InternalServer(detail=f"SNS did not answer ({error})") from error
+            LOG.warning("SNS did not answer: %s", error)  # it names the operator's own endpoint
+            raise errors.InternalServer(detail=f"SNS did not answer ({type(error).__name__})") from error

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -333,6 +334,7 @@ class Endpoint:
             try:
                 found = self._client.get_object(**_wanted(reference))
                 with contextlib.closing(found["Body"]) as body:
+                    _make_sure_of_room(found.get("ContentLength", 0))
                     for chunk in body.iter_chunks(CHUNK):
                         file.write(chunk)
                         if (size := file.tell()) > LARGEST_VIDEO:
@@ -416,6 +418,14 @@ class _Uploaded:
         self.vacant()
         self.file.seek(0)
         self.endpoint.upload(self.file, self.bucket, self.key)
+
+
+def _make_sure_of_room(size: int) -> None:
+    """Raises OSError where a download would take more than half of the room that is left.
+
+    The ledger may be on the same disk. TMPDIR says where downloads go."""
+    if 2 * size > shutil.disk_usage(tempfile.gettempdir()).free:
+        raise OSError(errno.ENOSPC, f"too little room for {size} bytes in {tempfile.gettempdir()}")
 
 
 def _wanted(reference: Mapping[str, Any]) -> dict[str, str]:

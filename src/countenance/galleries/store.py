@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections import namedtuple
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from countenance.database import Statement
 from countenance.galleries import distinct, users
 from countenance.galleries.index import sound
 from countenance.galleries.rows import PIECE, advance, chunks, hold, matrix, written
@@ -50,8 +52,10 @@ def create(
 
 
 def find(connection: Connection, account: str, collection_id: str) -> Gallery | None:
-    row = connection.execute(_NAMED, {"account": account, "collection_id": collection_id}).first()
-    return None if row is None else _gallery(row, labels(connection, row.number))
+    for values in _NAMED.run(connection, account=account, collection_id=collection_id):
+        row: Any = _Row(*values)
+        return _gallery(row, labels(connection, row.number))
+    return None
 
 
 def page(connection: Connection, account: str, after: int, limit: int) -> list[Gallery]:
@@ -77,7 +81,7 @@ def delete(connection: Connection, gallery: Gallery) -> None:
 
 
 def labels(connection: Connection, number: int) -> dict[str, str]:
-    return {row.key: row.value for row in connection.execute(_TAGS, {"collection": number})}
+    return dict(_TAGS.run(connection, collection=number))
 
 
 def tag(connection: Connection, number: int, added: Mapping[str, str]) -> None:
@@ -215,14 +219,14 @@ def by_rows(connection: Connection, gallery: Gallery, numbers: Sequence[int]) ->
 
 
 def vector(connection: Connection, gallery: Gallery, face_id: str) -> Vector | None:
-    row = connection.execute(_VECTOR, {"collection": gallery.number, "face_id": face_id}).first()
-    return None if row is None else np.frombuffer(row.vector, "<f4")
+    found = _VECTOR.run(connection, collection=gallery.number, face_id=face_id)
+    return np.frombuffer(found[0][0], "<f4") if found else None
 
 
 def state(connection: Connection, number: int) -> tuple[int, str] | None:
     """(change, model) of a gallery; None where it is gone."""
-    row = connection.execute(_STATE, {"number": number}).first()
-    return None if row is None else (row.change, row.model)
+    found = _STATE.run(connection, number=number)
+    return (found[0][0], found[0][1]) if found else None
 
 
 def models(connection: Connection) -> dict[int, str]:
@@ -349,7 +353,7 @@ def _row(
     }
 
 
-def _gallery(row: sa.Row[tuple[object, ...]], tagged: Mapping[str, str]) -> Gallery:
+def _gallery(row: Any, tagged: Mapping[str, str]) -> Gallery:
     return Gallery(
         number=row.number,
         account=row.account,
@@ -374,16 +378,25 @@ def _read_box(text: str) -> Box:
 
 
 # Made once: to make such a statement anew at every search costs more than to run it.
-_NAMED = sa.select(collections).where(
-    collections.c.account == sa.bindparam("account"),
-    collections.c.collection_id == sa.bindparam("collection_id"),
+_Row = namedtuple("_Row", [column.name for column in collections.c])  # type: ignore[misc]
+_NAMED = Statement(
+    sa.select(collections).where(
+        collections.c.account == sa.bindparam("account"),
+        collections.c.collection_id == sa.bindparam("collection_id"),
+    )
 )
-_TAGS = sa.select(tags).where(tags.c.collection == sa.bindparam("collection")).order_by(tags.c.key)
-_STATE = sa.select(collections.c.change, collections.c.model).where(
-    collections.c.number == sa.bindparam("number")
+_TAGS = Statement(
+    sa.select(tags.c.key, tags.c.value)
+    .where(tags.c.collection == sa.bindparam("collection"))
+    .order_by(tags.c.key)
 )
-_VECTOR = sa.select(faces.c.vector).where(
-    faces.c.collection == sa.bindparam("collection"), faces.c.face_id == sa.bindparam("face_id")
+_STATE = Statement(
+    sa.select(collections.c.change, collections.c.model).where(collections.c.number == sa.bindparam("number"))
+)
+_VECTOR = Statement(
+    sa.select(faces.c.vector).where(
+        faces.c.collection == sa.bindparam("collection"), faces.c.face_id == sa.bindparam("face_id")
+    )
 )
 _NUMBERED = faces.c.number.in_(sa.bindparam("numbers", expanding=True))
 _VECTORS = (

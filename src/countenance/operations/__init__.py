@@ -34,7 +34,10 @@ SIMILARITY = 80.0
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The senses, the memory and what else an operation may use. tells: whether ends of jobs can be told."""
+    """The senses, the memory and what else an operation may use.
+
+    tells: whether ends of jobs can be told. topics: as in Settings.
+    """
 
     vision: Vision
     galleries: Galleries
@@ -45,6 +48,7 @@ class Tools:
     vault: Vault
     retention: Retention
     tells: bool = False
+    topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -36,6 +37,8 @@ MOST_OPEN = 20
 MOST_LINES = 1000
 """Findings of one page: Rekognition's; more that are asked for are not an error there."""
 
+ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
+
 PAGED = dt.timedelta(hours=24)
 """How long a NextToken of results stands (Rekognition's)."""
 
@@ -55,11 +58,7 @@ def put_off(call: Call, tools: Tools) -> Commit:
     stored = request["Video"].get("S3Object")
     if stored is None:
         raise InvalidParameter(detail="Video needs an S3Object")
-    topic = request.get("NotificationChannel", {}).get("SNSTopicArn", "")
-    if topic and not tools.tells:
-        raise InvalidParameter(
-            detail="nobody can be told of the job's end here: `sns_endpoint` in settings.toml is empty"
-        )
+    topic = _topic(call, tools)
     with tools.database.reading() as connection:
         known = before(connection, call, tools)
     if known is None and (size := tools.objects.stat(stored).size) > LARGEST_VIDEO:
@@ -90,6 +89,23 @@ def put_off(call: Call, tools: Tools) -> Commit:
         return Done({"JobId": job_id})
 
     return Commit(write)
+
+
+def _topic(call: Call, tools: Tools) -> str:
+    """The ARN that is to be told; "" for none. Raises InvalidParameter for one that is not told here."""
+    topic = str(call.request.get("NotificationChannel", {}).get("SNSTopicArn", ""))
+    if topic and not tools.tells:
+        raise InvalidParameter(
+            detail="nobody can be told of the job's end here: `sns_endpoint` in settings.toml is empty"
+        )
+    if topic and not ARN.fullmatch(topic):
+        raise InvalidParameter(detail=f"{topic} is not the ARN of an SNS topic")
+    begin = tuple(each.replace("{account}", call.caller.account) for each in tools.topics)
+    if topic and begin and not topic.startswith(begin):
+        raise InvalidParameter(
+            detail=f"{topic} is told nothing here: `sns_topics` in settings.toml has others"
+        )
+    return topic
 
 
 def before(connection: Connection, call: Call, tools: Tools) -> Job | None:

@@ -41,7 +41,7 @@ FORMATS: Final = (
 """FFmpeg's names of the containers that are opened."""
 
 DECODERS: Final = 4
-"""Threads that decode one clip, at most. Each holds a frame or two: of 8K, 50 MB; at 16 bits a colour, 270."""
+"""Threads that decode one clip, at most. Each holds a frame or two: 8K's are of 50 MB, or of 270."""
 
 WIDE: Final = 4_096
 """Pixels of the longer side from which one thread decodes."""

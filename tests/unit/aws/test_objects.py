@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import tempfile
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -343,8 +345,15 @@ def test_a_disk_without_room_for_a_clip(monkeypatch: pytest.MonkeyPatch) -> None
         store = boto3.client("s3", endpoint_url=url, **keys)
         store.create_bucket(Bucket="clips")
         store.put_object(Bucket="clips", Key="a.mp4", Body=bytes(100_000))
+        clip = {"Bucket": "clips", "Name": "a.mp4"}
+        with (
+            monkeypatch.context() as patch
+        ):  # as much is free as the clip has bytes: no more than half is taken
+            patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=150_000))
+            with pytest.raises(OSError, match="too little room for 100000 bytes"):
+                Endpoint(url, "us-east-1", "a", "b").open(clip, lambda _: None)
         monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "r+b", buffering=0))
         with pytest.raises(OSError, match="No space left"):
-            Endpoint(url, "us-east-1", "a", "b").open({"Bucket": "clips", "Name": "a.mp4"}, lambda _: None)
+            Endpoint(url, "us-east-1", "a", "b").open(clip, lambda _: None)
     finally:
         server.stop()
