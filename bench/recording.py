@@ -55,10 +55,6 @@ class Disk:
 
     def begin(self, connection: Any) -> None: ...
 
-    def mark(self) -> None: ...
-
-    def undo(self, connection: Any) -> None: ...
-
     def seal(self, connection: Any) -> None:  # noqa: ARG002
         time.sleep(self.pause)
 

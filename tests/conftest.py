@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from countenance import testing
 from countenance.vision import runtime
@@ -15,6 +16,10 @@ from tests import milvus as milvus_server
 from tests import postgres as engines
 
 DATABASES = ("sqlite", "postgresql")
+
+# How long a machine that is busy takes to think of an example says nothing about what is tested.
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

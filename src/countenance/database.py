@@ -16,6 +16,7 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,8 +36,11 @@ BATCH = 128
 """Writes gathered into one commit at most; more would only delay the first of them."""
 
 GATHERING = 0.6
-"""Share of the last commit's time that the next one waits for as many writes as that had: where fsync is
-slow or the processor busy, writers that were answered together come back together (bench/recording.py)."""
+"""Share of the last commit's time that the next one waits for whom that answered, beside those who came
+meanwhile: where fsync is slow or the processor busy they come back together (bench/recording.py)."""
+
+LONGEST_GATHERING = 0.02
+"""Seconds of it at most: long work in one commit holds up the next no longer than a slow disk would."""
 
 PATIENCE = 5.0
 """Seconds a deletion waits for readers of old pages before it says that bytes are left in the log."""
@@ -93,13 +97,8 @@ class Journal(Protocol):
     """What is told of every write transaction, inside it and on the writer's thread: the ledger."""
 
     def begin(self, connection: Connection) -> None:
-        """It is this process's turn to append; raising ends the transaction."""
-
-    def mark(self) -> None:
-        """One more piece of work begins."""
-
-    def undo(self, connection: Connection) -> None:
-        """What was done since the last mark was undone."""
+        """It is this process's turn to append; raising ends the transaction. What an earlier transaction did
+        may have been undone."""
 
     def seal(self, connection: Connection) -> None:
         """All work is done; raising undoes all of it."""
@@ -116,14 +115,13 @@ class Statement:
 
     def __init__(self, clause: sa.sql.ClauseElement) -> None:
         self._clause = clause
-        self._made: tuple[str, str, Mapping[str, Any], Sequence[str] | None] | None = None
+        self._made: tuple[str, str, Mapping[str, Any]] | None = None  # of which backend; text, own values
         self._gives_rows = not isinstance(clause, sa.UpdateBase) or bool(clause.returning_column_descriptions)
 
     def run(self, connection: Connection, **values: object) -> list[tuple[Any, ...]]:
         """The rows, as the driver gives them: nothing is converted."""
         if not self._gives_rows and connection.dialect.name == postgresql.NAME:
-            text, bound, _ = self._bound(connection, values)
-            postgresql.send(connection, text, bound)
+            postgresql.send(connection, *self._bound(connection, values))
             return []
         cursor = self._execute(connection, values)
         return cursor.fetchall() if self._gives_rows else []
@@ -132,31 +130,24 @@ class Statement:
         """How many rows it changed."""
         return int(self._execute(connection, values).rowcount)
 
-    def _bound(
-        self, connection: Connection, values: Mapping[str, object]
-    ) -> tuple[str, dict[str, object], Sequence[str] | None]:
+    def _bound(self, connection: Connection, values: Mapping[str, object]) -> tuple[str, dict[str, object]]:
         if self._made is None or self._made[0] != connection.dialect.name:
-            compiled: Any = self._clause.compile(connection)
-            order = compiled.positiontup if compiled.positional else None
-            self._made = connection.dialect.name, str(compiled), compiled.params, order
-        _, text, own, order = self._made
-        return text, {**own, **values}, order
+            dialect = connection.dialect if connection.dialect.name == postgresql.NAME else sqlite.NAMED
+            compiled = self._clause.compile(dialect=dialect)
+            self._made = connection.dialect.name, str(compiled), compiled.params
+        _, text, own = self._made
+        return text, {**own, **values}
 
     def _execute(self, connection: Connection, values: Mapping[str, object]) -> Any:
-        text, bound, order = self._bound(connection, values)
+        text, bound = self._bound(connection, values)
         if connection.dialect.name == postgresql.NAME:
             return postgresql.execute(connection, text, bound)
-        cursor = connection.connection.cursor()
-        cursor.execute(text, bound if order is None else [bound[name] for name in order])
-        return cursor
-
-
-_SAVEPOINT, _RELEASE = "SAVEPOINT job", "RELEASE SAVEPOINT job"
+        return driver(connection).execute(text, bound)
 
 
 def driver(connection: Connection) -> Any:
     """The driver's own connection under SQLAlchemy's."""
-    return connection.connection.driver_connection
+    return connection.connection.dbapi_connection
 
 
 class Database:
@@ -178,9 +169,12 @@ class Database:
             self._readers = sqlite.engine(self.url, size=16, writes=False)
             self._writer = sqlite.engine(self.url, size=1, writes=True)
         self._my_turn = False  # whether the transaction at hand may append
+        self._at: int | None = None  # which job of it is at work
         self._committing = False  # whether nobody could tell, were the connection lost, if it is durable
         self._journals: list[Journal] = []
-        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: deque[_Job] = deque()
+        self._enough = threading.Event()  # so many wait as the writer wants
+        self._wanted = 1
         self._held: Connection | None = None  # the writer thread's
         self._closed = False
         self._scrubbing = threading.Lock()
@@ -208,12 +202,14 @@ class Database:
         """Run `work` in a write transaction and return its result once that is durable.
 
         `work` runs on the writer's thread, may share its commit with others' work, and is undone
-        alone if it raises. late: it changes galleries first, under locks of its own, and calls `take_turn`
-        before it appends to a journal. It may be begun again from the start, where PostgreSQL gave up what
-        was done so far. Raises what it raises, and StorageError.
+        alone if it raises. It may be done again from the start: after work beside it that raised, or where
+        PostgreSQL gave up what was done so far. late: it changes galleries first, under locks of its own, and
+        calls `take_turn` before it appends to a journal. Raises what it raises, and StorageError.
         """
         job = _Job(work, late=late)
-        self._waiting.put(job)
+        self._waiting.append(job)
+        if len(self._waiting) >= self._wanted:
+            self._enough.set()
         while True:
             try:
                 result, fault = job.end.get(timeout=1.0)
@@ -277,7 +273,8 @@ class Database:
         """Finish the writes that wait, then let go of the file."""
         if not self._closed:
             self._closed = True
-            self._waiting.put(None)
+            self._wanted = 0
+            self._enough.set()
             self._thread.join()
             self._readers.dispose()
             self._writer.dispose()
@@ -285,29 +282,26 @@ class Database:
     def _serve(self) -> None:
         batch: list[_Job] = []
         took = 0.0
-        while (first := self._waiting.get()) is not None:
-            batch = self._gather(first, len(batch), time.perf_counter() + took * GATHERING)
+        while True:
+            patience = min(took * GATHERING, LONGEST_GATHERING)
+            self._wait(min(BATCH, len(batch) + len(self._waiting)), patience)
+            while not (self._waiting or self._closed):
+                self._wait(1)
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            if not batch:
+                break
             began = time.perf_counter()
             for part in self._parts(batch):
                 self._commit(part)
             took = time.perf_counter() - began
         self._let_go()
 
-    def _gather(self, first: _Job, before: int, patience: float) -> list[_Job]:
-        """What waits, up to BATCH; until `patience` also what is late of as many as there were before."""
-        batch = [first]
-        most = min(BATCH, postgresql.BATCH) if self.shared else BATCH
-        while len(batch) < most:
-            try:
-                left = patience - time.perf_counter() if len(batch) < before else 0
-                job = self._waiting.get(timeout=left) if left > 0 else self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                self._waiting.put(None)
-                break
-            batch.append(job)
-        return batch
+    def _wait(self, wanted: int, patience: float | None = None) -> None:
+        """Until so many writes wait, or for `patience` seconds, or until no more is to come."""
+        self._enough.clear()
+        self._wanted = 0 if self._closed else wanted
+        if len(self._waiting) < self._wanted:
+            self._enough.wait(patience)
 
     def _parts(self, batch: list[_Job]) -> list[list[_Job]]:
         """What shares a commit. On PostgreSQL one late job at most, and first: it locks galleries, then waits
@@ -319,29 +313,47 @@ class Database:
         return [first, *([job] for job in late[1:])]
 
     def _commit(self, batch: list[_Job]) -> None:
-        """One transaction for the batch. A job that raises is undone alone; a commit that fails fails all."""
+        """The batch in one transaction, or in several where a job of it raises."""
+        while batch:
+            ends = self._ends(batch)
+            for job, end in zip(batch, ends, strict=False):
+                job.end.put(end)
+            batch = batch[len(ends) :]
+
+    def _ends(self, batch: list[_Job]) -> list[tuple[Any, Exception | None]]:
+        """Of each job its result, which is durable now, or why it has none.
+
+        Where a job raises, only of those before it, done again without it: what it raises with nothing before
+        it is its own fault. A commit that fails fails all.
+        """
         for left in reversed(range(postgresql.TRIES if self.shared else 1)):
             try:
-                ends = self._transaction(batch)
-            except Exception as fault:  # noqa: BLE001 - handed to every caller of the batch
+                return [(result, None) for result in self._transaction(batch)]
+            except Exception as fault:  # noqa: BLE001 - handed to the callers
                 self._let_go()
                 if left and postgresql.passes(fault, unless_lost=self._committing):
                     time.sleep(random.uniform(0.0, 0.1))  # noqa: S311 - so that two do not meet again
-                    continue
-                ends = [(None, fault)] * len(batch)
-            for job, end in zip(batch, ends, strict=True):
-                job.end.put(end)
-            return
+                elif left and self._at == 0 and postgresql.stood_in_the_way(fault):
+                    pass
+                elif not self._at:
+                    return [(None, fault)] * (len(batch) if self._at is None else 1)
+                else:
+                    break
+        return self._ends(batch[: self._at])
 
-    def _transaction(self, batch: list[_Job]) -> list[tuple[Any, Exception | None]]:
-        """Of each job its result, which is durable now, or why it has none."""
-        self._my_turn = self._committing = False
+    def _transaction(self, batch: list[_Job]) -> list[Any]:
+        """Each job's result. Where one raises, `_at` says which."""
+        self._my_turn, self._at, self._committing = False, None, False
+        results = []
         with _translated(), _marked(), self._begun() as connection:
-            ends = []
-            for job in batch:
+            for at, job in enumerate(batch):
                 if not (job.late and self.shared):
                     self.take_turn(connection)
-                ends.append(self._alone(connection, job))
+                self._at = at
+                results.append(job.work(connection))
+                if not self.shared:
+                    sqlite.check_open(connection)
+                self._at = None
             if self._my_turn:
                 for journal in self._journals:
                     journal.seal(connection)
@@ -351,7 +363,7 @@ class Database:
         if self._my_turn:
             for journal in self._journals:
                 journal.settled()
-        return ends
+        return results
 
     @contextmanager
     def _begun(self) -> Iterator[Connection]:
@@ -371,45 +383,6 @@ class Database:
                 if driver(held).closed:
                     held.invalidate()
             held.close()
-
-    def _alone(self, connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
-        """A job's result, or why there is none and nothing of it is left."""
-        again = self.shared
-        while True:
-            mine = self._my_turn
-            postgresql.send(connection, _SAVEPOINT) if self.shared else self._say(connection, _SAVEPOINT)
-            for journal in self._journals:
-                journal.mark()
-            try:
-                result = job.work(connection)
-                self._say(connection, _RELEASE)
-            except Exception as fault:  # noqa: BLE001 - handed to the caller whose work it was
-                self._undo(connection, fault, mine=mine)
-                if not (again and postgresql.stood_in_the_way(fault)):
-                    return None, _storage(fault)
-                again = False
-            else:
-                return result, None
-
-    def _say(self, connection: Connection, text: str) -> None:
-        if self.shared:
-            postgresql.execute(connection, text)
-        else:
-            connection.connection.cursor().execute(text)
-
-    def _undo(self, connection: Connection, fault: Exception, *, mine: bool) -> None:
-        """Undo the job that just failed, and it alone. mine: whether it was our turn before it began."""
-        sqlite.still_open(connection, fault)
-        if postgresql.passes(fault):
-            raise fault  # the transaction is no more, or holds what another waits for
-        if not (self.shared and _SAVEPOINT in postgresql.take_back(connection)):  # else nothing was done yet
-            self._say(connection, "ROLLBACK TO SAVEPOINT job")
-            self._say(connection, _RELEASE)
-        if not mine:
-            self._my_turn = False  # its lock went with the savepoint
-            return
-        for journal in self._journals:
-            journal.undo(connection)
 
 
 def _migrate(connection: Connection) -> None:
@@ -446,10 +419,6 @@ def _version(connection: Connection) -> int | None:
 def refusals() -> tuple[type[Exception], ...]:
     """What a database refuses with, through SQLAlchemy or past it."""
     return sa.exc.SQLAlchemyError, sqlite3.Error, *postgresql.errors()
-
-
-def _storage(error: Exception) -> Exception:
-    return StorageError(postgresql.told(error)) if isinstance(error, refusals()) else error
 
 
 @contextmanager

@@ -39,11 +39,13 @@ from countenance.errors import (
     CountenanceError,
     IndexFault,
     InternalServer,
+    LedgerError,
     ProvisionedThroughputExceeded,
     StorageError,
 )
 from countenance.galleries import store
-from countenance.jobs import Halted, Job, Lease, State
+from countenance.jobs import Job, State
+from countenance.leases import Halted, Lease, Refused
 from countenance.ledger import (
     SILENCE,
     Entry,
@@ -144,7 +146,7 @@ class Gate:
         return Answer(200, ended.body, request_id, done.answer, None, ended.receipt, done.notes)
 
     def work(self, stopping: Callable[[], bool]) -> Job | None:
-        """Take the job that has waited longest through the door; which it was, None where none waits.
+        """Take a job that waits through the door; which it was, None where none waits.
 
         What becomes of it is in its row. stopping: whether to leave it to another worker. Raises StorageError
         or LedgerError where not even that could be written: then its lease runs out, and it is run again.
@@ -154,7 +156,8 @@ class Gate:
             return None
         LOG.info("job %s begins: %s, attempt %s", lease.job.job_id, lease.job.operation, lease.job.attempts)
         try:
-            self._resume(lease)
+            with lease.renewing():
+                self._resume(lease)
         except Halted as halt:
             LOG.info("job %s: %s", lease.job.job_id, type(halt).__name__)
         return lease.job
@@ -170,6 +173,10 @@ class Gate:
             message = error.message
             self.database.write(lambda connection: lease.ended(connection, State.FAILED, message))
             return
+        except (StorageError, LedgerError) as fault:
+            message = f"the database refused a write: {fault}"
+            self.database.write(lambda connection: lease.ended(connection, State.WAITING, message))
+            return
         if not decision.allowed:
             return
         try:
@@ -184,8 +191,16 @@ class Gate:
         with self.database.reading() as connection:
             if not jobs.anyone_waiting(connection, now):
                 return None
-        job = self.database.write(lambda connection: jobs.take(connection, self.process, now))
-        return None if job is None else Lease(self.database, job, self.clock, stopping, self.longest)
+
+        def write(connection: Connection) -> Job | None:
+            for job in jobs.give_up(connection, now):
+                if job.decision is not None and self.ledger.outcome(connection, job.decision) is None:
+                    self._conclude(connection, job.decision, Result.INTERRUPTED)
+            return jobs.take(connection, self.process, now)
+
+        if (job := self.database.write(write)) is None:
+            return None
+        return Lease(self.database, job, self.clock, stopping, self.longest, self.tools.most)
 
     def _resumed(self, lease: Lease) -> Call:
         """The call that put the job off, by the holder of its key as he is registered today, of a collection
@@ -197,7 +212,7 @@ class Gate:
         if held is None:
             raise AccessDenied(detail=f"the key {job.key}, which started the job, is no longer in force")
         call = self._call(job.operation, asked.request, held[0], asked.declared)
-        return dataclasses.replace(call, job=job, lease=lease)
+        return dataclasses.replace(call, job=job, lease=lease, defaulted=asked.defaulted)
 
     def _halted(self, lease: Lease, decision: Written, halt: Halted) -> None:
         """Record that a job's work was broken off; where another worker took it over, that one did so."""
@@ -245,17 +260,27 @@ class Gate:
         A call that reads a job's results is about what was asked for when the job was started.
         """
         operation = self.operations[name]
-        request = {**operation.defaults, **asked}
-        job = None
-        if operation.reads:
-            with self.database.reading() as connection:
-                job = jobs.find(connection, caller.account, asked["JobId"], operation.reads)
-        if job is not None:
+        request, said, defaulted = {**operation.defaults, **asked}, None, False
+        job = self._named(operation, asked, caller)
+        if job is not None and operation.reads:
             before = started.read(job, self.tools.keys, self.policy.vocabulary)
-            request, declared = {**before.request, **asked}, before.again(declared)
+            request, said, defaulted = {**before.request, **asked}, declared, before.defaulted
+            declared = before.again(declared)
         call = self._call(name, request, caller, declared)
         settled = operation.settled(asked, call.gallery, declared)
-        return dataclasses.replace(call, request={**call.request, **settled}, job=job)
+        request = {**call.request, **settled}
+        return dataclasses.replace(call, request=request, said=said, defaulted=defaulted, job=job)
+
+    def _named(self, operation: Operation, asked: Request, caller: Caller) -> Job | None:
+        """The caller's job that a request is about; one whose time is over is gone, whoever still has to
+        see to that."""
+        if not (operation.reads or operation.names_job):
+            return None
+        due = self.policy.retention.results(caller.kind, caller.place, self.clock(), jobs.KEPT)
+        with self.database.reading() as connection:
+            return jobs.find(
+                connection, caller.account, asked["JobId"], operation.reads or None, since=due.before
+            )
 
     def _call(self, name: str, request: Request, caller: Caller, declared: Declared) -> Call:
         """The call, with the caller's collection it names, if there is one."""
@@ -304,7 +329,9 @@ class Gate:
     def _record(self, call: Call, matter: Matter, decision: Decision, request_id: str) -> Recorded:
         """The decision, durable before any work; a refusal's outcome goes with it."""
         operation = self.operations[call.operation]
-        record = Record({**private(call.declared), **operation.private(call.request)})
+        said = call.declared if call.said is None else call.said
+        held = dataclasses.replace(call.declared, purpose=None) if call.defaulted else call.declared
+        record = Record({**private(said), **operation.private(call.request)})
         entry = decision_entry(
             now=call.now,
             request=request_id,
@@ -319,9 +346,9 @@ class Gate:
             size=call.gallery.size if call.gallery else None,
             threshold=matter.asked.threshold,
             attributes=matter.asked.attributes,
-            declared=call.declared,
+            declared=said,
             private=record.commitments,
-            defaults=defaults(call.declared, matter.collection, self.policy.reads),
+            defaults=defaults(held, matter.collection, self.policy.reads),
             changed=matter.changed,
             refusal="" if decision.allowed else refusal.note(decision),
             stage=_stage(call, operation),
@@ -390,6 +417,8 @@ class Gate:
             raise InternalServer(detail=str(fault)) from fault
         except Exception as error:  # whatever it was, an allowed call gets its outcome
             LOG.exception("%s failed", call.operation)
+            if call.lease is not None and isinstance(error, (StorageError, LedgerError)):
+                raise Refused(f"the database refused a write: {error}") from error
             raise InternalServer(detail=type(error).__name__) from error
 
     def _follow(self, work: Commit, ended: Ended) -> Ended:
@@ -397,7 +426,7 @@ class Gate:
         left = []
         try:
             work.after()
-        except IndexFault as fault:
+        except StorageError as fault:
             left.append(str(fault))
         try:
             if work.erases and not self.database.scrub(traces=ended.done.traces):

@@ -27,10 +27,6 @@ HELD_IDLE = 60
 """Seconds after which PostgreSQL ends a write transaction in which nothing happens: the process that holds
 the others up was stopped, or its machine is gone."""
 
-BATCH = 60
-"""Writes of one commit at most: over 64 savepoints everybody's snapshots get slower
-(PGPROC_MAX_CACHED_SUBXIDS)."""
-
 TRIES = 4
 """Times that a batch is begun again which PostgreSQL gave up for reasons that pass: a deadlock, a restart."""
 
@@ -180,8 +176,7 @@ def _make_writer(cursor: Any, at_work: str | None) -> None:
 
 
 def take_turn(connection: Connection) -> None:
-    """Wait until no other process appends. The turn ends with the transaction, or with the savepoint in which
-    it was taken."""
+    """Wait until no other process appends. The turn ends with the transaction."""
     execute(connection, f"SELECT pg_advisory_xact_lock({_TURN})")
 
 

@@ -281,28 +281,35 @@ jobs = sa.Table(  # calls that were put off, and what became of them
     sa.Column("ended", sa.Float),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("worker", sa.Text),  # the process that is at it
-    sa.Column("until", sa.Float),  # when its lease runs out
+    sa.Column("until", sa.Float),  # when its lease runs out; of a job that waits, not before then
     sa.Column("decision", sa.BigInteger),  # of the last attempt
     sa.Column("done", sa.Float, nullable=False, server_default="0"),
     sa.Column("facts", sa.Text, nullable=False, server_default=""),
+    sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),  # bytes that its results take
     sa.Column("topic", sa.Text, nullable=False, server_default=""),
     sa.Column("noticed", sa.Integer, nullable=False, server_default="0"),
     sa.Column("notice_at", sa.Float),
     sa.Column("notice_error", sa.Text, nullable=False, server_default=""),
     sa.Index("jobs_by_account", "account", "number"),
+    sa.Index("jobs_by_begun", "account", "begun"),
     sa.Index("jobs_by_state", "state"),
     sa.Index("jobs_by_notice", "notice_at"),
     sqlite_autoincrement=True,
 )
 
-findings = sa.Table(  # what a job found, a line each
+findings = sa.Table(  # what a job found, compressed, page by page
     "findings",
     metadata,
-    sa.Column("job", _row, sa.ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True),
-    sa.Column("place", sa.BigInteger, primary_key=True),
-    sa.Column("person", sa.BigInteger, nullable=False),
-    sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("decision", sa.BigInteger, primary_key=True, autoincrement=False),  # that let the work begin
+    sa.Column("by_person", sa.Integer, primary_key=True, autoincrement=False),  # 1: by person and time
+    sa.Column("page", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+discarded = sa.Table(  # decisions whose findings are to go
+    "discarded",
+    metadata,
+    sa.Column("decision", sa.BigInteger, primary_key=True, autoincrement=False),
 )
 
 VERSION = 6
@@ -391,14 +398,16 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         " question BLOB NOT NULL, started BIGINT NOT NULL, state TEXT NOT NULL,"
         " message TEXT NOT NULL DEFAULT '', created FLOAT NOT NULL, begun FLOAT, ended FLOAT,"
         " attempts INTEGER NOT NULL DEFAULT 0, worker TEXT, until FLOAT, decision BIGINT,"
-        " done FLOAT NOT NULL DEFAULT 0, facts TEXT NOT NULL DEFAULT '', topic TEXT NOT NULL DEFAULT '',"
-        " noticed INTEGER NOT NULL DEFAULT 0, notice_at FLOAT, notice_error TEXT NOT NULL DEFAULT '')",
+        " done FLOAT NOT NULL DEFAULT 0, facts TEXT NOT NULL DEFAULT '', size BIGINT NOT NULL DEFAULT 0,"
+        " topic TEXT NOT NULL DEFAULT '', noticed INTEGER NOT NULL DEFAULT 0, notice_at FLOAT,"
+        " notice_error TEXT NOT NULL DEFAULT '')",
         "CREATE INDEX jobs_by_account ON jobs (account, number)",
+        "CREATE INDEX jobs_by_begun ON jobs (account, begun)",
         "CREATE INDEX jobs_by_state ON jobs (state)",
         "CREATE INDEX jobs_by_notice ON jobs (notice_at)",
-        "CREATE TABLE findings ("
-        " job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE, place BIGINT NOT NULL,"
-        " person BIGINT NOT NULL, at BIGINT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (job, place))",
+        "CREATE TABLE findings (decision BIGINT NOT NULL, by_person INTEGER NOT NULL, page BIGINT NOT NULL,"
+        " body BLOB NOT NULL, PRIMARY KEY (decision, by_person, page))",
+        "CREATE TABLE discarded (decision BIGINT NOT NULL PRIMARY KEY)",
         "ALTER TABLE keys ADD COLUMN quota BIGINT",
         "ALTER TABLE keys ADD COLUMN day BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE keys ADD COLUMN used BIGINT NOT NULL DEFAULT 0",

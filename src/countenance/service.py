@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 
-from countenance import endings, jobs
+from countenance import jobs, results
 from countenance.answer import Answer
 from countenance.aws import declaration, model, sigv4
 from countenance.aws.notify import Topics
@@ -27,6 +27,7 @@ from countenance.operations import SIMILARITY, Tools, queued
 from countenance.policy import Policy
 from countenance.settings import Settings
 from countenance.types import Caller
+from countenance.upkeep import Upkeep
 from countenance.vision import Vision
 
 LOG = logging.getLogger(__name__)
@@ -70,10 +71,10 @@ class Service:
                 ledger=ledger,
                 vault=Vault(self._keys),
                 retention=policy.retention,
-                tells=bool(settings.sns_endpoint),
-                topics=settings.sns_topics,
+                topics=Topics(settings.sns_endpoint, settings.sns_topics),
+                most=settings.job_megabytes * 1_000_000,
             )
-            self._topics = Topics(settings.sns_endpoint)
+            self._topics = tools.topics
             self._gate = Gate(
                 self._database,
                 policy,
@@ -115,7 +116,7 @@ class Service:
         return self.call(request.header("x-amz-target"), request.body, found[key], declared)
 
     def work(self, stopping: Callable[[], bool]) -> str | None:
-        """Take the job that has waited longest through the door: what became of it, None where none waits.
+        """Take a job that waits through the door: what became of it, None where none waits.
 
         stopping: whether to leave it to another worker. Raises StorageError, LedgerError.
         """
@@ -135,23 +136,27 @@ class Service:
             except AwsError as error:
                 fault = error.message
                 LOG.warning("%s was not told of the end of job %s: %s", job.topic, job.job_id, fault)
-            self._database.write(partial(endings.told, job=job, now=now(), error=fault))
+            self._database.write(partial(jobs.told, job=job, now=now(), error=fault))
             if not fault:
                 yield f"{job.topic} told of the end of job {job.job_id}"
 
-    def sweep(self) -> int:
-        """Remove what jobs found and nobody is shown any more, a little at a time; in how many steps. Raises
-        StorageError."""
-        steps = 0
-        while self._database.write(endings.sweep):
-            steps += 1
-        return steps
-
     def _to_tell(self) -> jobs.Job | None:
         with self._database.reading() as connection:
-            if not endings.anyone_to_tell(connection, now()):
+            if not jobs.anyone_to_tell(connection, now()):
                 return None
-        return self._database.write(lambda connection: endings.to_tell(connection, now()))
+        return self._database.write(lambda connection: jobs.to_tell(connection, now()))
+
+    def sweep(self) -> Iterator[str]:
+        """Destroy what jobs found and nobody may read any more; that something was. Raises StorageError."""
+        if results.sweep(self._database):
+            yield "discarded results destroyed"
+
+    def forget(self, now: dt.datetime) -> Iterator[str]:
+        """Forget jobs whose time is over; what was, in words. Raises StorageError."""
+        tools = self._gate.tools
+        home = Upkeep(tools.database, tools.ledger, tools.keys, tools.vault, tools.retention, tools.galleries)
+        for done in home.expire_results(now):
+            yield f"{done.what}, by {done.rule}"
 
     def recognise(self, request: sigv4.Request) -> None:
         """Whether a request names a key in force, before its body is read. Raises NotAuthenticated."""

@@ -28,9 +28,12 @@ class Settings:
     s3_endpoint: the URL of an S3 service for `S3Object`; empty means a bucket is a folder in `buckets`.
     sns_endpoint: the URL of an SNS service that is told when a job on stored video is over; empty means that
     a call with a NotificationChannel is refused.
-    sns_topics: beginnings of the topics' ARNs that may be told, with the operator's credentials; {account} in
-    one stands for the account of whoever asks. Empty means any topic.
+    sns_topics: the topics that may be told, with this server's own credentials: each an ARN, or how one
+    begins with a `*` behind it; `{account}` stands for the organisation that asks, and one that is written
+    after a space may alone name it. Others are refused.
     job_hours: how long a job may take.
+    job_megabytes: how much the results of a job may take in the database; the jobs of an organisation
+    twenty times as much.
     region: the one that ARNs and the credentials file name; look-ups ignore it.
     threads: cores that models may use; 0 means all.
     waiting: calls that may be in the house at once; one more is told to slow down.
@@ -53,6 +56,7 @@ class Settings:
     sns_endpoint: str = ""
     sns_topics: tuple[str, ...] = ()
     job_hours: int = 12
+    job_megabytes: int = 500
     region: str = "us-east-1"
     threads: int = 0
     waiting: int = 64

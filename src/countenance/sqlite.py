@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.engine import Connection
 
 from countenance.errors import StorageError
@@ -24,6 +25,9 @@ PRAGMAS = (
     "temp_store=MEMORY",  # no template in a temporary file
     "busy_timeout=10000",
 )
+
+NAMED = dialect(paramstyle="named")
+"""How `database.Statement` is written for the driver: values by their names."""
 
 
 def engine(url: sa.URL, *, size: int, writes: bool) -> sa.Engine:
@@ -80,15 +84,9 @@ def rewrite(url: sa.URL) -> None:
         own.execute("VACUUM")
 
 
-def still_open(connection: Connection, fault: Exception) -> None:
-    """Raises StorageError where the transaction in which something failed is no more.
-
-    A full disk makes SQLite end it: then the whole batch has failed, and whatever ran next would commit by
-    itself.
-    """
-    raw = connection.connection.driver_connection
-    if not getattr(raw, "in_transaction", True):
-        first: BaseException = fault
-        while first.__context__ is not None:
-            first = first.__context__
-        raise StorageError(f"the database gave up the transaction: {first}") from fault
+def check_open(connection: Connection) -> None:
+    """Raises StorageError where the transaction is no more: a full disk makes SQLite end it, and whatever ran
+    next would commit by itself."""
+    raw: Any = connection.connection.driver_connection
+    if not raw.in_transaction:
+        raise StorageError("the database gave up the transaction")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
-from countenance import endings, jobs
+from countenance import jobs, results
 from countenance.database import NO_TRACES, Database, Traces, together
 from countenance.declared import ended
 from countenance.errors import StorageError
@@ -31,6 +31,9 @@ from countenance.types import Gallery, OrganisationKind
 
 BATCH = 500
 """Faces, or records, of one transaction: others write in between."""
+
+JOBS = 20
+"""Jobs of one transaction: a row holds what belongs to every page of its results, megabytes perhaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +96,32 @@ class Upkeep:
         return self.database.write(write, late=True)
 
     def expire_results(self, now: dt.datetime) -> list[Expired]:
-        """Forget jobs that a rule gives no more time since they ended, with what they found. Raises
-        StorageError, also where bytes of it are left in a file."""
+        """Forget jobs that a rule gives no more time since they ended, and destroy what they found, and what
+        is discarded already; end those that no worker takes. Raises StorageError, also where bytes of it are
+        left in a file."""
         done: list[Expired] = []
+        self.database.write(lambda connection: jobs.time_out(connection, now))
         with self.database.reading() as connection:
             organisations = self.keys.organisations(connection)
         for organisation in organisations:
             due = self.retention.results(organisation.kind, organisation.place, now, jobs.KEPT)
             while gone := self._expire(organisation.account, due, now):
                 done.append(Expired(due.rule, f"{gone} jobs of account {organisation.account} forgotten"))
-        while done and self._swept():
-            pass  # a little at a time: calls wait for whoever writes
-        self._scrub([NO_TRACES] * len(done))
+        self._scrub([NO_TRACES] * (len(done) + results.sweep(self.database)))
         return done
 
-    def _swept(self) -> bool:
-        return self.database.write(endings.sweep)
-
     def _expire(self, account: str, due: Due, now: dt.datetime) -> int:
-        """Up to BATCH jobs, in one transaction; how many."""
+        """Up to JOBS, in one transaction; how many."""
 
         def write(connection: Connection) -> int:
-            gone = endings.expire(connection, account, due.before, BATCH)
+            gone = jobs.expire(connection, account, due.before, JOBS)
             if gone:
                 entry = expire_entry(now=now, rule=due.rule, account=account, jobs=gone)
                 self.ledger.append(connection, entry)
             return gone
 
         with self.database.reading() as connection:
-            if not endings.anyone_over(connection, account, due.before):
+            if not jobs.anyone_over(connection, account, due.before):
                 return 0
         return self.database.write(write)
 
@@ -139,6 +139,7 @@ class Upkeep:
             done += judged.done
             gone.append(judged.traces)
             after = judged.last
+        results.sweep(self.database)
         self._scrub(gone)
         return done
 
@@ -177,7 +178,7 @@ class Upkeep:
         for account, decisions in _by_account(records).items():
             batch.secrets += erasure.traces(connection, decisions)
             shredded = self.vault.shred(connection, decisions)
-            endings.drop(connection, decisions)
+            jobs.drop(connection, decisions)
             entry = expire_entry(now=now, rule=rule, account=account, shredded=shredded)
             self.ledger.append(connection, entry)
             batch.done.append(Expired(rule, f"{shredded} private records of account {account} destroyed"))

@@ -3,7 +3,7 @@
 Every minute the newest checkpoint is shown to the witnesses, the published copy brought up to date and so are
 the indexes in Milvus, where settings.toml names such; every hour what time is over for is destroyed. A duty
 that fails is logged and tried again at its next turn; the others go on. Each writes its own entries. A Crew
-does queued jobs, one after another, and tells topics of their ends.
+does queued jobs, one after another, tells topics of their ends, and forgets what they found in its time.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class Worker:
 
 
 class Crew:
-    """A home's queued work: jobs in one thread, news of their ends in another, so that neither waits."""
+    """A home's queued work: jobs in one thread; news of their ends, and the end of their results, in another,
+    so that neither waits."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -145,7 +146,8 @@ class Crew:
         self._news = Worker(
             [
                 Duty("notifications", SECOND, lambda _now: service.announce()),
-                Duty("leavings", MINUTE, self._sweep),
+                Duty("discarded", MINUTE, lambda _now: service.sweep()),
+                Duty("results", HOUR, service.forget),  # perhaps nobody else keeps the home's times
             ]
         )
 
@@ -155,11 +157,6 @@ class Crew:
             if done is None:
                 return
             yield done
-
-    def _sweep(self, _now: dt.datetime) -> Iterable[str]:
-        if steps := self._service.sweep():
-            LOG.info("what cancelled, failed and forgotten jobs found was removed, in %d steps", steps)
-        return ()
 
     def turn(self) -> tuple[list[str], list[str]]:
         """Do all that waits, once: what was done, and the names of the duties that failed."""

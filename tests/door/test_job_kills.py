@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import multiprocessing
 import os
 import signal
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from countenance import jobs, office, settings
+from countenance import office, results, settings
 from countenance.service import Service
 from countenance.types import Face, Image
 from tests.door.house import House
@@ -27,7 +26,7 @@ class SlowVision(FakeVision):
 
 def work(home: Path) -> None:
     """A worker that writes down what it finds at once."""
-    jobs.RENEWED = dt.timedelta(0)
+    results.LINES = 1
     Service(settings.load(home), SlowVision()).work(never)
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from countenance import jobs, upkeep
+from countenance import jobs, leases, results, upkeep
 from countenance.answer import Answer
 from countenance.aws.objects import Folders
-from countenance.declared import Declared
+from countenance.declared import Declared, Venue
+from countenance.errors import StorageError
 from countenance.service import Service
 from countenance.types import OrganisationKind
 from tests.clips import clip
@@ -377,17 +378,35 @@ def test_results_are_for_what_they_were_asked_for(house: House) -> None:
     get = "RekognitionService.GetFaceDetection"
     assert house.service.call(get, read, both, Declared()).result()["JobStatus"] == "IN_PROGRESS"
     entry = house.entries()[-2]
-    assert (entry["purpose"], "case" in entry) == ("research", True)
+    assert (entry["purpose"], "case" in entry) == ("research", False)  # the start's; he said nothing himself
+    assert house.service.call(get, read, both, Declared(case="A 17")).error is None
+    entry = house.entries()[-2]
+    assert "case" in entry
     assert house.sql(f"SELECT count(*) FROM vault WHERE decision = {entry['seq']}") == [1]
-    other = house.service.call(get, read, both, Declared(purpose="general"))
-    assert refusal(other) == "InvalidParameterException"
-    other = house.service.call(get, read, both, Declared(case="B 99"))
-    assert refusal(other) == "InvalidParameterException"
-    assert "another case" in str(other.error)
-    same = house.service.call(get, read, both, Declared(purpose="research", case="A 17"))
-    assert same.result()["JobStatus"] == "IN_PROGRESS"
+    for said in (Declared(purpose="general"), Declared(case="B 99"), Declared(venue=Venue.SCHOOL)):
+        other = house.service.call(get, read, both, said)
+        assert refusal(other) == "InvalidParameterException"
+        assert "the job was started with another" in str(other.error)
     only = dataclasses.replace(both, purposes=frozenset({"general"}))
     assert refusal(house.service.call(get, read, only, Declared())) == "AccessDeniedException"
+
+
+def test_a_purpose_that_nobody_declared_is_a_default_at_start_run_and_reading(house: House) -> None:
+    shown(house)
+    job = done(house)
+    house.call("GetFaceDetection", JobId=job).result()
+    first, *others = [entry for entry in house.entries() if "stage" in entry]
+    assert "purpose" in first["defaults"]
+    assert [entry["defaults"] for entry in others] == [first["defaults"]] * 2
+    assert {entry["purpose"] for entry in (first, *others)} == {"general"}
+    body = json.dumps({"Video": VIDEO}).encode()
+    declared = house.service.call(
+        "RekognitionService.StartFaceDetection", body, house.caller, Declared(purpose="general")
+    )
+    house.service.work(never)
+    house.call("GetFaceDetection", JobId=declared.result()["JobId"]).result()
+    said = [entry for entry in house.entries() if "stage" in entry][-3:]
+    assert ["purpose" in entry.get("defaults", ()) for entry in said] == [False] * 3
 
 
 def test_police_start_nothing_and_leave_no_job(police: House) -> None:
@@ -412,9 +431,10 @@ def test_a_page_may_be_turned_for_a_day(house: House) -> None:
 def test_a_cancelled_job_says_so(house: House) -> None:
     shown(house)
     job = started(house)
-    begun = house.entries()[-2]["seq"]
+    [start] = [entry["seq"] for entry in house.entries() if entry.get("stage") == "start"]
     assert house.call("CancelJob", JobId=job).result() == {"JobId": job, "JobState": "cancelled"}
-    assert house.entries()[-1]["started"] == begun
+    entry = house.entries()[-2]
+    assert (entry["operation"], entry["started"], "stage" in entry) == ("CancelJob", start, False)
     assert refusal(house.call("CancelJob", JobId=job)) == "ConflictException"
     assert house.service.work(never) is None
     answer = house.call("GetFaceDetection", JobId=job).result()
@@ -425,7 +445,7 @@ def test_a_job_that_is_cancelled_while_it_runs_stops_and_is_recorded(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown(house)
-    monkeypatch.setattr(jobs, "RENEWED", dt.timedelta(0))
+    monkeypatch.setattr(results, "LINES", 1)
     job = started(house)
     cancelled: list[Any] = []
 
@@ -437,6 +457,7 @@ def test_a_job_that_is_cancelled_while_it_runs_stops_and_is_recorded(
     assert house.service.work(stopping) == f"StartFaceDetection {job}: cancelled, cancelled"
     outcome = house.entries()[-1]
     assert (outcome["result"], outcome["error"]) == ("failed", "Cancelled")
+    assert list(house.service.sweep()) in ([], ["discarded results destroyed"])
     assert house.contents()["findings"] == []
 
 
@@ -473,8 +494,45 @@ def test_a_dead_workers_job_runs_again_and_its_decision_is_over(house: House) ->
     ends = {entry["decision"]: entry["result"] for entry in house.entries() if entry["kind"] == "outcome"}
     assert ends[recorded.decision.seq] == "interrupted"
     assert len(house.call("GetFaceDetection", JobId=job).result()["Faces"]) == 6
-    with pytest.raises(jobs.Lost):
+    with pytest.raises(leases.Lost):
         house.service._database.write(lambda connection: first.ended(connection, jobs.State.SUCCEEDED))
+
+
+def test_a_job_that_is_given_up_leaves_no_decision_without_outcome(house: House) -> None:
+    shown(house)
+    started(house)
+    gate = house.service._gate
+    for _ in range(jobs.ATTEMPTS):
+        lease = gate._lease(never)
+        assert lease is not None
+        call = gate._resumed(lease)
+        gate._record(call, gate._matter(call), gate._decide(call, gate._matter(call)), "0" * 8)
+        house.sql("UPDATE jobs SET until = 0")
+    assert house.service.work(never) is None
+    [listed] = house.call("ListJobs").result()["Jobs"]
+    assert listed["JobState"] == "failed"
+    assert listed["StatusMessage"].startswith("given up after 3 attempts: each time its worker ended")
+    assert house.sql("SELECT count(*) FROM calls WHERE outcome IS NULL") == [0]
+    ends = [entry["result"] for entry in house.entries() if entry["kind"] == "outcome"]
+    assert ends.count("interrupted") == jobs.ATTEMPTS
+
+
+def test_a_full_disk_is_named_and_the_job_waits_for_room(house: House) -> None:
+    shown(house)
+    job = started(house)
+    house.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON findings "
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    )
+    assert house.service.work(never) == (
+        f"StartFaceDetection {job}: waiting, the database refused a write: database or disk is full"
+    )
+    assert house.entries()[-1]["result"] == "interrupted"
+    assert house.service.work(never) is None  # not at once
+    house.sql("DROP TRIGGER full")
+    house.sql("UPDATE jobs SET until = 0")
+    assert house.service.work(never) == f"StartFaceDetection {job}: succeeded"
+    assert len(house.call("GetFaceDetection", JobId=job).result()["Faces"]) == 6
 
 
 def test_an_outcome_that_cannot_be_written_leaves_the_job_to_be_run_again(house: House) -> None:
@@ -484,7 +542,8 @@ def test_an_outcome_that_cannot_be_written_leaves_the_job_to_be_run_again(house:
         "CREATE TRIGGER full BEFORE INSERT ON entries WHEN instr(new.body, 'outcome') "
         "BEGIN SELECT RAISE(ABORT, 'no space'); END"
     )
-    assert house.service.work(never) == f"StartFaceDetection {job}: running"
+    with pytest.raises(StorageError, match="no space"):
+        house.service.work(never)
     house.sql("DROP TRIGGER full")
     assert house.contents()["findings"] == []
     house.sql("UPDATE jobs SET until = 0")
@@ -511,30 +570,100 @@ def test_no_topic_is_promised_news_that_nobody_sends(house: House) -> None:
     assert "sns_endpoint" in str(answer.error)
 
 
+CHANNEL = {
+    "SNSTopicArn": "arn:aws:sns:us-east-1:111122223333:ends",
+    "RoleArn": "arn:aws:iam::111122223333:role/r",
+}
+
+
 @pytest.mark.parametrize(
-    ("topic", "message"),
+    ("allowed", "refused"),
     [
-        ("arn:aws:sns:us-east-1:111122223333:{}-ends", ""),
-        ("arn:aws:sns:us-east-1:111122223333:999999999999-ends", "sns_topics"),
-        ("arn:aws:sns:../x:111122223333:{}-ends", "not the ARN"),
+        ((), True),
+        (("",), True),
+        (("arn:aws:sns:us-east-1:111122223333:ends",), False),
+        (("arn:aws:sns:us-east-1:111122223333:end",), True),
+        (("arn:aws:sns:us-east-1:111122223333:e*",), False),
+        (("arn:aws:sns:us-east-1:999999999999:*", "arn:aws:sns:eu-west-1:*"), True),
+        (("arn:aws:sns:us-east-1:111122223333:* {account}",), False),
+        (("arn:aws:sns:us-east-1:111122223333:* 999999999999",), True),
+        (("arn:aws:sns:us-east-1:111122223333:{{account}}-*",), True),
+        (("arn:aws:sns:us-east-1:111122223333:ends {{account}}",), False),
     ],
 )
-def test_an_organisation_tells_its_own_topics_alone(tmp_path: Path, topic: str, message: str) -> None:
-    """They are told with the operator's credentials, whoever asks."""
-    with contextlib.closing(House(tmp_path / "home")) as house:
-        house.close()
-        own = ("arn:aws:sns:us-east-1:111122223333:{account}-",)
-        house.settings = dataclasses.replace(
-            house.settings, sns_endpoint="http://127.0.0.1:9", sns_topics=own
+def test_only_topics_that_the_operator_named_are_told(
+    house: House, allowed: tuple[str, ...], refused: bool
+) -> None:
+    shown(house)
+    house.close()
+    named = tuple(line.format(account=house.caller.account) for line in allowed)
+    house.settings = dataclasses.replace(house.settings, sns_endpoint="http://127.0.0.1:1", sns_topics=named)
+    house.open()
+    answer = house.call("StartFaceDetection", Video=VIDEO, NotificationChannel=CHANNEL)
+    if refused:
+        assert refusal(answer) == "InvalidParameterException"
+        assert "sns_topics" in str(answer.error)
+        assert house.contents()["jobs"] == []
+    else:
+        assert answer.error is None
+
+
+@pytest.mark.parametrize("region", ["../x", "", "a:b", "us-east-1\n"])
+def test_what_is_no_topic_is_refused_at_the_start(house: House, region: str) -> None:
+    shown(house)
+    house.close()
+    house.settings = dataclasses.replace(
+        house.settings, sns_endpoint="http://127.0.0.1:1", sns_topics=("arn:aws:sns:*",)
+    )
+    house.open()
+    channel = CHANNEL | {"SNSTopicArn": f"arn:aws:sns:{region}:111122223333:ends"}
+    answer = house.call("StartFaceDetection", Video=VIDEO, NotificationChannel=channel)
+    assert refusal(answer) in {"InvalidParameterException", "ValidationException"}
+
+
+def test_a_topic_that_is_not_told_does_not_give_the_endpoint_away(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    shown(house)
+    house.close()
+    house.settings = dataclasses.replace(
+        house.settings, sns_endpoint="http://127.0.0.1:1", sns_topics=("arn:aws:sns:*",)
+    )
+    house.open()
+    started(house, NotificationChannel=CHANNEL)
+    house.service.work(never)
+    assert list(house.service.announce()) == []
+    [listed] = house.call("ListJobs").result()["Jobs"]
+    assert "EndpointConnectionError" in listed["NotificationError"]
+    assert "127.0.0.1" not in listed["NotificationError"]
+
+
+def test_what_a_job_finds_beyond_what_it_may_keep_fails_it(house: House) -> None:
+    shown(house)
+    tools = house.service._gate.tools
+    house.service._gate = dataclasses.replace(house.service._gate, tools=dataclasses.replace(tools, most=100))
+    job = started(house)
+    assert f"StartFaceDetection {job}: failed, it found more than the 0.0001 MB" in str(
+        house.service.work(never)
+    )
+    outcome = house.entries()[-1]
+    assert (outcome["result"], outcome["error"]) == ("failed", "LimitExceededException")
+
+
+def test_an_organisation_keeps_so_much_and_starts_no_more(house: House) -> None:
+    shown(house)
+    done(house)
+    [size] = house.sql("SELECT size FROM jobs")
+    tools = house.service._gate.tools
+    for most, refused in ((size // 20 + 1, False), (size // 20, True)):
+        house.service._gate = dataclasses.replace(
+            house.service._gate, tools=dataclasses.replace(tools, most=most)
         )
-        house.open()
-        shown(house)
-        channel = {
-            "SNSTopicArn": topic.format(house.caller.account),
-            "RoleArn": "arn:aws:iam::111122223333:role/r",
-        }
-        answer = house.call("StartFaceDetection", Video=VIDEO, NotificationChannel=channel)
-        assert (message in str(answer.error)) if message else answer.error is None
+        answer = house.call("StartFaceDetection", Video=VIDEO)
+        assert (answer.error is not None) == refused
+    assert refusal(answer) == "LimitExceededException"
 
 
 def test_the_list_says_how_far_each_is(house: House) -> None:
@@ -576,8 +705,15 @@ def test_results_are_forgotten_after_their_time_and_the_ledger_says_so(house: Ho
     job = done(house)
     started(house)
     now = dt.datetime.now(dt.UTC)
+    gate = house.service._gate
+    late = dataclasses.replace(gate, clock=lambda: now + dt.timedelta(days=7, hours=1))
+    house.service._gate = late  # nobody has kept the home's times: it is gone all the same
+    assert refusal(house.call("GetFaceDetection", JobId=job)) == "ResourceNotFoundException"
+    assert [each["JobState"] for each in house.call("ListJobs").result()["Jobs"]] == ["waiting"]
+    house.service._gate = gate
+    assert house.call("GetFaceDetection", JobId=job).error is None
+    assert list(house.service.forget(now + dt.timedelta(days=6, hours=23))) == []
     with upkeep.opened(house.settings) as home:
-        assert home.expire_results(now + dt.timedelta(days=6, hours=23)) == []
         [gone] = home.expire_results(now + dt.timedelta(days=7, hours=1))
     assert (gone.rule, gone.what) == (
         "countenance/results",
@@ -587,7 +723,8 @@ def test_results_are_forgotten_after_their_time_and_the_ledger_says_so(house: Ho
     assert (entry["act"], entry["rule"], entry["jobs"]) == ("expire", "countenance/results", 1)
     assert refusal(house.call("GetFaceDetection", JobId=job)) == "ResourceNotFoundException"
     assert house.contents()["findings"] == []
-    assert [each["JobState"] for each in house.call("ListJobs").result()["Jobs"]] == ["waiting"]
+    listed = house.call("ListJobs").result()["Jobs"]
+    assert [each["JobState"] for each in listed] == ["timed-out"]  # nobody took it all the while
 
 
 def test_who_is_erased_takes_along_what_jobs_about_him_said_in_private(house: House) -> None:
@@ -606,6 +743,7 @@ def test_who_is_erased_takes_along_what_jobs_about_him_said_in_private(house: Ho
     assert erased["ShreddedRecords"] == 2
     assert house.sql("SELECT count(*) FROM vault_keys") == [0]
     assert refusal(house.call("GetFaceSearch", JobId=ids[0])) == "ResourceNotFoundException"
+    assert house.sql("SELECT count(DISTINCT decision) FROM findings") == [1]  # the other job's
     for line in house.call("GetFaceSearch", JobId=ids[1]).result()["Persons"]:
         assert line["FaceMatches"] == []
 
@@ -678,6 +816,30 @@ def _two_workers(house: House) -> None:
     assert len(runs) == 6
     for job in ids:
         assert len(house.call("GetFaceDetection", JobId=job).result()["Faces"]) == 6
+
+
+def test_cancelling_and_renewing_wait_for_each_other_in_one_order(
+    postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEWED", dt.timedelta(milliseconds=1))
+    monkeypatch.setattr(results, "LINES", 1)
+    with (
+        postgres.fresh() as url,
+        contextlib.closing(House(tmp_path / "home", database=url)) as house,
+        contextlib.closing(Service(house.settings, house.vision)) as other,
+    ):
+        shown(house, [[RED]] * 60)
+        for _ in range(4):
+            job = started(house)
+            hand = threading.Thread(target=other.work, args=(never,))
+            hand.start()
+            while house.sql("SELECT count(*) FROM jobs WHERE state = 'running'") == [0]:
+                assert hand.is_alive()
+            answer = house.call("CancelJob", JobId=job)
+            hand.join()
+            assert answer.error is None or answer.error.code == "ConflictException"
+        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert house.sql(deadlocks) == [0]
 
 
 def test_a_clip_for_which_there_is_no_room_fails_the_job(

@@ -99,7 +99,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         queue = sqs.create_queue(QueueName="ends")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-        home = Settings(home=tmp_path_factory.mktemp("cloud") / "home", s3_endpoint=url, sns_endpoint=url)
+        home = Settings(
+            home=tmp_path_factory.mktemp("cloud") / "home",
+            s3_endpoint=url,
+            sns_endpoint=url,
+            sns_topics=(topic.removesuffix("ends") + "*",),
+        )
         office.found(home, "an archive", OrganisationKind.ARCHIVE, "world", "general")
         server = undo.enter_context(contextlib.closing(TestServer(home)))
         yield Cloud(server, s3, sns, sqs, topic, queue)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,14 +80,71 @@ def test_work_that_raises_is_undone_alone(database: Database) -> None:
     assert accounts(database) == ["a", "b"]
 
 
+class Slow:
+    """A journal on a slow disk; how many commits it has seen."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+
+    def begin(self, connection: Connection) -> None: ...
+
+    def seal(self, connection: Connection) -> None:
+        self.commits += 1
+        time.sleep(0.05)
+
+    def settled(self) -> None: ...
+
+
+def test_writers_who_missed_each_other_come_to_share_their_commits(database: Database) -> None:
+    """Four who are in a commit while the other four come: they must not take turns for good."""
+    disk = Slow()
+    database.keep(disk)
+
+    def go_on() -> None:
+        for _ in range(12):
+            database.write(lambda connection: None)
+
+    threads = [threading.Thread(target=go_on) for _ in range(8)]
+    for thread in threads[:4]:
+        thread.start()
+    while not disk.commits:
+        time.sleep(0.001)
+    for thread in threads[4:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert disk.commits < 20  # 12 or 13 together, 24 in turns
+
+
+def test_the_writer_survives_being_woken_for_nothing(database: Database) -> None:
+    """As a thread does that saw enough of them wait, and says so when they are written already."""
+    for number in range(3):
+        time.sleep(0.01)
+        database._enough.set()
+        time.sleep(0.01)
+        row = organisation(str(number))
+        database.write(lambda connection, row=row: connection.execute(row))  # type: ignore[misc]
+    assert accounts(database) == ["0", "1", "2"]
+
+
+@ON_SQLITE
+def test_whoever_hides_that_the_transaction_was_given_up_is_found_out(database: Database) -> None:
+    """Else what he and all after him write would be committed statement by statement, and never sealed."""
+
+    def hide(connection: Connection) -> None:
+        connection.execute(organisation("1"))
+        driver(connection).rollback()
+
+    with pytest.raises(StorageError, match="gave up"):
+        database.write(hide)
+    database.write(lambda connection: connection.execute(organisation("2")))
+    assert accounts(database) == ["2"]
+
+
 class Unsealed:
     """A journal that never seals."""
 
     def begin(self, connection: Connection) -> None: ...
-
-    def mark(self) -> None: ...
-
-    def undo(self, connection: Connection) -> None: ...
 
     def seal(self, connection: Connection) -> None:
         raise StorageError("no seal, no commit")

@@ -202,7 +202,7 @@ def test_late_work_has_a_commit_of_its_own_and_what_is_quick_goes_with_it(
         assert busy.wait(10)
         lates = [pool.submit(late, number) for number in (1, 2, 3)]
         quicks = [pool.submit(quick) for _ in range(3)]
-        while database._waiting.qsize() < 6:
+        while len(database._waiting) < 6:
             time.sleep(0.001)
         gate.set()
         [together] = {each.result() for each in quicks}
@@ -325,7 +325,7 @@ def test_what_waits_to_be_sent_is_sent_in_order_and_an_error_is_its_jobs_own(
             (lambda c: work(c, 1, 2), lambda c: work(c, 3, 1), quiet, lambda c: work(c, 3, 4)), 1
         ):
             jobs.append(pool.submit(database.write, each))
-            while database._waiting.qsize() < number:
+            while len(database._waiting) < number:
                 time.sleep(0.001)
         gate.set()
         faults = [job.exception() for job in jobs]

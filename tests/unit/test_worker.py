@@ -117,6 +117,7 @@ def test_a_witness_that_does_not_answer_is_told_of(home: Settings, caplog: pytes
 
 
 def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
+    home: Settings,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Home:
@@ -137,21 +138,24 @@ def test_a_crew_does_jobs_and_tells_of_their_ends_and_goes_on_after_a_fault(
         def announce(self) -> Iterator[str]:
             yield "told"
 
-        def sweep(self) -> int:
-            return 0
+        def sweep(self) -> Iterator[str]:
+            yield "swept"
 
-    home = Home()
-    crew = Crew(cast("Service", home))
+        def forget(self, _now: dt.datetime) -> Iterator[str]:
+            yield "forgotten"
+
+    service = Home()
+    crew = Crew(cast("Service", service))
     with caplog.at_level(logging.ERROR):
-        assert crew.turn() == (["one", "told"], ["jobs"])
+        assert crew.turn() == (["one", "told", "swept", "forgotten"], ["jobs"])
     assert "the disk is full" in caplog.text
     crew.start()
     deadline = time.monotonic() + 20
-    while home.waiting or len(home.asked) < 4:
+    while service.waiting or len(service.asked) < 4:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     crew.stop()
-    assert home.asked == [False] * len(home.asked)
-    asked = len(home.asked)
+    assert service.asked == [False] * len(service.asked)
+    asked = len(service.asked)
     assert crew.turn() == ([], [])
-    assert len(home.asked) == asked
+    assert len(service.asked) == asked

@@ -20,7 +20,8 @@ from countenance import settings as homes
 from countenance.aws.objects import stored
 from countenance.cli import declaring, door, enrolling, progress, sheet, sources, terminal
 from countenance.cli.enrolling import Desk, Fate, Outcome, Work
-from countenance.cli.manifest import Manifest
+from countenance.cli.manifest import Manifest, Pace
+from countenance.cli.progress import Run
 from countenance.cli.sources import Item, Source
 from countenance.settings import Settings
 
@@ -110,24 +111,39 @@ def index(
         across = dask.opened(cluster, settings, servers)
     elif servers:
         raise click.UsageError("--server is for the workers of a --cluster, and --dry-run sends nothing.")
-    notice = across.notice if across else None
     parallel = parallel or (2 if across else min(48, len(os.sched_getaffinity(0)) + 2))
+    work = Work(collection, options, said, parallel)
     with (
-        door.opened(home, parallel, said, notice) as client,
+        door.opened(home, parallel, said, across.notice if across else None) as client,
         _manifest(client, settings.manifests, collection, dry_run=dry_run) as manifest,
     ):
-        before = manifest.pace() if manifest else None
         desk = Desk(manifest, dry_run=dry_run, again=again, most=most)
-        work = Work(collection, options, said, parallel)
-        if across:
-            outcomes = across.outcomes(desk, found, work)
-        else:
-            outcomes = _outcomes(desk, found, work, client, settings)
-        run = progress.follow(outcomes, found, report, desk)
-        if manifest and (pace := run.tally.pace(desk.began)):
-            manifest.note_pace(pace)
-            run = replace(run, pace=pace)
+        outcomes = (
+            across.outcomes(desk, found, work) if across else _outcomes(desk, found, work, client, settings)
+        )
+        run, before = _followed(outcomes, found, report, desk, manifest)
     progress.summarise(run, collection, before, as_json=as_json)
+    _leave(run)
+
+
+def _followed(
+    outcomes: Generator[Outcome, None, None],
+    found: Source,
+    report: Path | None,
+    desk: Desk,
+    manifest: Manifest | None,
+) -> tuple[Run, Pace | None]:
+    """What a run comes to, and how fast one before it was; how fast this one was is noted."""
+    before = manifest.pace() if manifest else None
+    run = progress.follow(outcomes, found, report, desk)
+    if manifest and (pace := run.tally.pace(desk.began)):
+        manifest.note_pace(pace)
+        run = replace(run, pace=pace)
+    return run, before
+
+
+def _leave(run: Run) -> None:
+    """With the status that says what the run came to."""
     if not run.finished:
         click.echo("Interrupted. What was enrolled is kept; the same command goes on from here.", err=True)
         raise SystemExit(130)

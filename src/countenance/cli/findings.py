@@ -14,7 +14,7 @@ import click
 from countenance.audit import planning
 from countenance.aws.declaration import PREFIX
 from countenance.cli import sheet, terminal
-from countenance.cli.leads import Face, Found, Lead, Odds, Probe, Refused
+from countenance.cli.leads import Face, Found, Lead, Odds, Probe, Refused, Search
 from countenance.cli.paper import Block, Card, Cards, Grid, Heading, Notice, Picture, Text
 from countenance.cli.pixels import Pixels, cut
 
@@ -191,17 +191,7 @@ class Page:
         """The same for programs, AWS's members by AWS's names."""
         found = self.found
         return {
-            "probes": [
-                {
-                    "number": probe.number,
-                    "photo": str(probe.photo.path),
-                    "faces": probe.faces,
-                    "SearchedFaceBoundingBox": probe.box,
-                    "decision": probe.decision,
-                    "error": probe.fault or None,
-                }
-                for probe in found.probes
-            ],
+            "probes": [_photo(probe) for probe in found.probes],
             "declared": dict(self.said),
             "expected_false_candidates": found.false,
             "chance_of_any_at_most": found.any,
@@ -210,29 +200,8 @@ class Page:
                 {"collection": no.collection, "code": no.code, "message": no.message, "decision": no.decision}
                 for no in found.refused
             ],
-            "searches": [
-                {
-                    "decision": search.decision,
-                    "photo": search.probe,
-                    "collection": search.collection,
-                    "FaceModelVersion": search.model,
-                    "Countenance": search.figures,
-                    "FaceMatches": search.matches,
-                }
-                for search in found.searches
-            ],
-            "candidates": [
-                {
-                    "rank": rank,
-                    "collection": lead.collection,
-                    "Similarity": lead.similarity,
-                    "photos": {str(probe): score for probe, score in lead.by_probe.items()},
-                    "review": lead.decisions[lead.best],
-                    "photo": name,
-                    "Face": lead.face,
-                }
-                for rank, (lead, name) in enumerate(self.leads, 1)
-            ],
+            "searches": [_search(search) for search in found.searches],
+            "candidates": [_candidate(rank, *known) for rank, known in enumerate(self.leads, 1)],
         }
 
     def show(self) -> None:
@@ -296,6 +265,40 @@ def _expected(found: Found) -> str:
         f"{_figure(found.false)} strangers on average, and any at all with a chance of at most "
         f"{_figure(100 * found.any)} %."
     )
+
+
+def _photo(probe: Probe) -> dict[str, Any]:
+    return {
+        "number": probe.number,
+        "photo": str(probe.photo.path),
+        "faces": probe.faces,
+        "SearchedFaceBoundingBox": probe.box,
+        "decision": probe.decision,
+        "error": probe.fault or None,
+    }
+
+
+def _search(search: Search) -> dict[str, Any]:
+    return {
+        "decision": search.decision,
+        "photo": search.probe,
+        "collection": search.collection,
+        "FaceModelVersion": search.model,
+        "Countenance": search.figures,
+        "FaceMatches": search.matches,
+    }
+
+
+def _candidate(rank: int, lead: Lead, name: str) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "collection": lead.collection,
+        "Similarity": lead.similarity,
+        "photos": {str(probe): score for probe, score in lead.by_probe.items()},
+        "review": lead.decisions[lead.best],
+        "photo": name,
+        "Face": lead.face,
+    }
 
 
 def _odds(odds: Odds) -> dict[str, Any]:

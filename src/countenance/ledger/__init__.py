@@ -126,8 +126,6 @@ class Ledger:
         self._tree = Tree(Frontier())
         self._head: str | None = None  # the newest note we signed or checked; None over an empty log
         self._sealed = Checkpoint(origin, 0, EMPTY_ROOT)  # what `_head` says
-        self._grown: list[bytes] = []  # the leaves that `_tree` has beyond those
-        self._marked = 0  # how many of them there were when the work at hand began
         self._durable = self._sealed  # what we last knew to be on the disk
 
     @property
@@ -151,7 +149,6 @@ class Ledger:
         _ADD_ENTRY.run(connection, seq=seq, body=body, leaf=leaf)
         for level, index, value in self._tree.append(leaf)[1:]:  # a leaf is kept with its entry
             _ADD_NODE.run(connection, level=level, idx=index, hash=value)
-        self._grown.append(leaf)
         return Written(seq, leaf)
 
     def begin(self, connection: Connection) -> None:
@@ -161,27 +158,16 @@ class Ledger:
         stored is not what was last signed.
         """
         [(last, note)] = _END.run(connection)
-        if self._successor is not None and note == self._head:
-            self._signer = self._successor
         size = 0 if last is None else last + 1
         # A signed head speaks for every entry before it: if ours is still the newest, our tree holds.
         if note is None or note != self._head or not size == self._sealed.size == self._tree.size:
             self._tree = self._signed(connection, size, note)
             self._check_continues(connection, size)
             self._head, self._sealed = note, Checkpoint(self.origin, size, self._tree.root())
-        self._grown, self._marked, self._successor = [], 0, None
+        elif self._successor is not None:
+            self._signer = self._successor
+        self._successor = None
         self.settled()
-
-    def mark(self) -> None:
-        """One more piece of work begins."""
-        self._marked = len(self._grown)
-
-    def undo(self, connection: Connection) -> None:
-        """Forget the entries of the work that was undone."""
-        self._tree = self._signed(connection, self._sealed.size, self._head)
-        del self._grown[self._marked :]
-        for leaf in self._grown:
-            self._tree.append(leaf)
 
     def hand_over(self, connection: Connection, successor: Ed25519PrivateKey, now: dt.datetime) -> Written:
         """Record that another key signs from here on. This transaction's head carries both signatures."""
@@ -192,9 +178,9 @@ class Ledger:
 
     def seal(self, connection: Connection) -> None:
         """Sign the log as it stands, at the end of a write transaction. Nothing new: nothing signed."""
-        if not self._grown:
-            return
         size = self._tree.size
+        if size == self._sealed.size:
+            return
         head = Checkpoint(self.origin, size, self._tree.root())
         note = checkpoint.sign(head, self._signer)
         if self._successor is not None:
@@ -202,7 +188,7 @@ class Ledger:
             _ADD_HANDOVER.run(connection, size=size, note=note)
         _DROP_HEAD.run(connection, newest=self._sealed.size)
         _ADD_HEAD.run(connection, size=size, note=note)
-        self._head, self._sealed, self._grown = note, head, []
+        self._head, self._sealed = note, head
 
     def settled(self) -> None:
         """What was sealed is durable: from here on nothing shorter, and nothing else, is this log."""
@@ -370,9 +356,9 @@ def _load(connection: Connection, size: int) -> Tree:
     """The tree of the first `size` entries, from the few nodes that cover them."""
     frontier = Frontier()
     leaves = sa.select(sa.literal(0), entries.c.seq, raw(entries.c.leaf)).where(entries.c.seq == size - 1)
-    stored = sa.select(nodes.c.level, nodes.c.idx, raw(nodes.c.hash)).where(
-        sa.tuple_(nodes.c.level, nodes.c.idx).in_(peaks(size))
-    )
+    # Not a tuple IN (...): SQLite reads the whole table for it.
+    wanted = [sa.and_(nodes.c.level == level, nodes.c.idx == index) for level, index in peaks(size)]
+    stored = sa.select(nodes.c.level, nodes.c.idx, raw(nodes.c.hash)).where(sa.or_(sa.false(), *wanted))
     found = {
         (level, index): value for level, index, value in connection.execute(sa.union_all(leaves, stored))
     }

@@ -15,12 +15,14 @@ from typing import Any, NoReturn
 
 from sqlalchemy.engine import Connection
 
+from countenance.aws.notify import Topics
 from countenance.aws.objects import Objects
 from countenance.database import NO_TRACES, Database, Traces
 from countenance.declared import NOTHING, Declared
 from countenance.galleries import Galleries
-from countenance.jobs import Job, Lease
+from countenance.jobs import Job
 from countenance.keys import Keys
+from countenance.leases import Lease
 from countenance.ledger import SILENCE, Ledger, Told, Vault
 from countenance.policy import Retention
 from countenance.types import EMPTY, Action, Attribute, Caller, Gallery
@@ -34,10 +36,8 @@ SIMILARITY = 80.0
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The senses, the memory and what else an operation may use.
-
-    tells: whether ends of jobs can be told. topics: as in Settings.
-    """
+    """The senses, the memory and what else an operation may use. topics: who may be told of the ends of jobs.
+    most: bytes that the results of a job may take."""
 
     vision: Vision
     galleries: Galleries
@@ -47,8 +47,8 @@ class Tools:
     ledger: Ledger
     vault: Vault
     retention: Retention
-    tells: bool = False
-    topics: tuple[str, ...] = ()
+    topics: Topics
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,9 @@ class Call:
 
     request: decoded by the service model, defaults filled in. gallery: the caller's collection the
     call names, as it stood when policy was asked; None where the call names none or it is missing.
-    declared: what the call says of itself. job: the one it is about, where it reads or runs one; lease: the
-    hold on it while it runs. decision: the entry that let the call in.
+    declared: what is declared for it. said: what it says itself, where what its job's start declared holds.
+    defaulted: whether the purpose that holds was the key's at that start. job: the one it is about; lease:
+    the hold on it while it runs. decision: the entry that let the call in.
     """
 
     operation: str
@@ -68,6 +69,8 @@ class Call:
     now: dt.datetime
     gallery: Gallery | None
     declared: Declared = NOTHING
+    said: Declared | None = None
+    defaulted: bool = False
     job: Job | None = None
     lease: Lease | None = None
     decision: int = -1
@@ -116,6 +119,7 @@ class Operation:
     attributes: what the request asks to be told of each face. private: texts of the request that the ledger
     commits to and the vault keeps, by name. job: does the work that `run` puts off. reads: the operation
     whose jobs it reads; its request and declaration are then those of the job's start beneath its own.
+    names_job: whether it is about the job of its JobId, whichever operation started that.
     """
 
     run: Callable[[Call, Tools], Done | Commit]
@@ -128,6 +132,7 @@ class Operation:
     private: Callable[[Request], Mapping[str, str]] = lambda _request: EMPTY
     job: Callable[[Call, Tools], Commit] = _none
     reads: str = ""
+    names_job: bool = False
 
     @property
     def puts_off(self) -> bool:

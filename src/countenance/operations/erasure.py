@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from countenance import endings
+from countenance import jobs, results
 from countenance.database import Traces, together
 from countenance.errors import InvalidParameter
 from countenance.galleries import concerned, rows, store, users
@@ -76,7 +76,8 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
             answer += [{"CollectionId": gallery.collection_id, "FaceId": face_id} for face_id in gone]
         touched.extend(gallery for gallery, _ in person.faces)
         shredded = tools.vault.shred(connection, decisions)
-        endings.drop(connection, decisions)
+        tools.database.take_turn(connection)  # before jobs' rows, as whoever renews or takes one
+        jobs.drop(connection, decisions)
         last = max(kept.values(), key=lambda each: each.until, default=None)
         return Done(
             {
@@ -104,6 +105,7 @@ def erase_subject(call: Call, tools: Tools) -> Commit:
     def after() -> None:
         for gallery in touched:
             tools.galleries.refresh(gallery)
+        results.sweep(tools.database)  # of the jobs that went, before files are searched for traces
 
     return Commit(write, erases=True, after=after)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import json
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,19 +24,22 @@ from countenance.errors import (
     LimitExceeded,
     ResourceNotFound,
 )
-from countenance.jobs import Finding, Job, Lease, State
+from countenance.jobs import Job, State
 from countenance.keys import Keys
+from countenance.leases import Lease
 from countenance.ledger import SILENCE, Told
 from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages, started
+from countenance.results import Finding
 from countenance.types import Action
 
 MOST_OPEN = 20
 """Jobs of one organisation that may wait or run (Rekognition's limit)."""
 
 MOST_LINES = 1000
-"""Findings of one page: Rekognition's; more that are asked for are not an error there."""
+"""Findings or jobs of one page: Rekognition's; more that are asked for are not an error there."""
 
-ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
+MOST_STORED = 20
+"""So many times what one job may keep, all of an organisation's jobs may: one more is not started."""
 
 PAGED = dt.timedelta(hours=24)
 """How long a NextToken of results stands (Rekognition's)."""
@@ -58,7 +60,9 @@ def put_off(call: Call, tools: Tools) -> Commit:
     stored = request["Video"].get("S3Object")
     if stored is None:
         raise InvalidParameter(detail="Video needs an S3Object")
-    topic = _topic(call, tools)
+    topic = request.get("NotificationChannel", {}).get("SNSTopicArn", "")
+    if topic:
+        tools.topics.check(topic, call.caller.account)
     with tools.database.reading() as connection:
         known = before(connection, call, tools)
     if known is None and (size := tools.objects.stat(stored).size) > LARGEST_VIDEO:
@@ -67,12 +71,17 @@ def put_off(call: Call, tools: Tools) -> Commit:
     asked = started.write(call, tools.keys, job_id)
 
     def write(connection: Connection) -> Done:
-        tools.database.take_turn(connection)  # of two calls at once the second sees the first's job
+        tools.database.take_turn(connection)  # before it reads: of two servers one sees the other's job
         if (same := before(connection, call, tools)) is not None:
             return Done({"JobId": same.job_id})
         if (count := jobs.unfinished(connection, call.caller.account)) >= MOST_OPEN:
             user = f"arn:aws:iam::{call.caller.account}:user/{call.caller.key}"
             raise LimitExceeded(f"{count} open Jobs for User {user} Maximum limit: {MOST_OPEN}")
+        if jobs.stored(connection, call.caller.account) >= MOST_STORED * tools.most:
+            raise LimitExceeded(
+                f"the results of the organisation's jobs fill the {MOST_STORED * tools.most / 1e6:g} MB that "
+                "they may; the oldest are forgotten first"
+            )
         jobs.add(
             connection,
             job_id=job_id,
@@ -91,23 +100,6 @@ def put_off(call: Call, tools: Tools) -> Commit:
     return Commit(write)
 
 
-def _topic(call: Call, tools: Tools) -> str:
-    """The ARN that is to be told; "" for none. Raises InvalidParameter for one that is not told here."""
-    topic = str(call.request.get("NotificationChannel", {}).get("SNSTopicArn", ""))
-    if topic and not tools.tells:
-        raise InvalidParameter(
-            detail="nobody can be told of the job's end here: `sns_endpoint` in settings.toml is empty"
-        )
-    if topic and not ARN.fullmatch(topic):
-        raise InvalidParameter(detail=f"{topic} is not the ARN of an SNS topic")
-    begin = tuple(each.replace("{account}", call.caller.account) for each in tools.topics)
-    if topic and begin and not topic.startswith(begin):
-        raise InvalidParameter(
-            detail=f"{topic} is told nothing here: `sns_topics` in settings.toml has others"
-        )
-    return topic
-
-
 def before(connection: Connection, call: Call, tools: Tools) -> Job | None:
     """The job that the call's token stands for. Raises IdempotentParameterMismatch."""
     if (token := call.request.get("ClientRequestToken")) is None:
@@ -124,16 +116,6 @@ def held(call: Call) -> Lease:
     """The hold on the job that a worker runs."""
     assert call.lease is not None, f"{call.operation} was not taken from the queue"
     return call.lease
-
-
-def kept(job: Callable[[Call, Tools], Commit]) -> Callable[[Call, Tools], Commit]:
-    """The work of a job with its lease renewed meanwhile."""
-
-    def work(call: Call, tools: Tools) -> Commit:
-        with held(call).kept():
-            return job(call, tools)
-
-    return work
 
 
 def finished(call: Call, facts: Mapping[str, object], told: Told = SILENCE) -> Commit:
@@ -175,8 +157,11 @@ def page(
         return answer, (), {}
     by_person = call.request.get("SortBy") == "INDEX"
     with tools.database.reading() as connection:
-        facts = json.loads(jobs.facts(connection, job))
-        found = jobs.results(connection, job, start, limit + 1, by_person=by_person)
+        written = jobs.facts(connection, job)
+        found = jobs.found(connection, job, start, limit + 1, by_person=by_person)
+    if written is None:  # forgotten since it was looked up
+        raise ResourceNotFound("Could not find JobId")
+    facts = json.loads(written)
     shown = found[:limit]
     answer |= {"VideoMetadata": facts["video"], member: [line(each) for each in shown]}
     if len(found) > limit:
@@ -201,8 +186,9 @@ def notice(job: Job, keys: Keys) -> str:
 def list_jobs(call: Call, tools: Tools) -> Done:
     """The organisation's jobs, the newest first. Ours, declared beside AWS's in aws/data."""
     before, limit = pages.after(tools.keys, call), min(pages.limit(call), MOST_LINES)
+    due = tools.retention.results(call.caller.kind, call.caller.place, call.now, jobs.KEPT)
     with tools.database.reading() as connection:
-        found = jobs.page(connection, call.caller.account, before, limit + 1)
+        found = jobs.page(connection, call.caller.account, before, limit + 1, since=due.before)
     answer: dict[str, Any] = {"Jobs": [_job(job, tools) for job in found[:limit]]}
     if len(found) > limit:
         answer["NextToken"] = pages.seal(tools.keys, call, found[limit - 1].number)
@@ -235,22 +221,22 @@ def _time(moment: float) -> dt.datetime:
 
 
 def cancel_job(call: Call, tools: Tools) -> Commit:
-    """End a job that waits or runs. What it found so far is dropped. Ours, declared beside AWS's."""
+    """End a job that waits or runs. What it found so far is discarded. Ours, declared beside AWS's."""
+    the_job(call)
 
     def write(connection: Connection) -> Done:
-        tools.database.take_turn(connection)
+        tools.database.take_turn(connection)  # before the job's row, as whoever renews or takes it
         job = jobs.find(connection, call.caller.account, call.request["JobId"])
         if job is None:
             raise ResourceNotFound("Could not find JobId")
         if not jobs.cancel(connection, job, call.now):
             raise Conflict(f"the job has ended: {job.state}")
-        told = Told(further={"started": job.started})  # the decision that let it in: which job it was
-        return Done({"JobId": job.job_id, "JobState": State.CANCELLED.value}, told)
+        return Done({"JobId": job.job_id, "JobState": State.CANCELLED.value})
 
     return Commit(write)
 
 
 OPERATIONS = {
     "ListJobs": Operation(list_jobs, always(Action.MANAGE)),
-    "CancelJob": Operation(cancel_job, always(Action.MANAGE)),
+    "CancelJob": Operation(cancel_job, always(Action.MANAGE), names_job=True),
 }

@@ -20,28 +20,30 @@ from countenance.operations import Call
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """request: as it was decided, defaults filled in. declared: with the purpose that held."""
+    """request: as it was decided, defaults filled in. declared: with the purpose that held. defaulted:
+    whether that was the key's, which nobody declared."""
 
     request: dict[str, Any]
     declared: Declared
+    defaulted: bool
 
     def again(self, declared: Declared) -> Declared:
         """What holds when the results are read. Raises InvalidParameter where a reader declares something
-        else: results are for what they were asked for, and the ledger says what was declared."""
-        for each in dataclasses.fields(Declared):
-            said, before = getattr(declared, each.name), getattr(self.declared, each.name)
-            if said not in (None, frozenset(), before):
-                name = each.name.replace("_", " ")
+        else: results are for what they were asked for."""
+        held = _written(self.declared)
+        for name, value in _written(declared).items():
+            if held.get(name) != value:
                 raise InvalidParameter(
-                    detail=f"the job was started with another {name} than the call declares, and is read for "
-                    "what it was started for: declare nothing to read it, or start another"
+                    detail=f"the job was started with another {name}, or with none, and cannot be read with "
+                    "this one; start a job for that"
                 )
         return self.declared
 
 
 def write(call: Call, keys: Keys, job_id: str) -> bytes:
     """The call, for `read`. Raises InvalidParameter for a declared text that no header holds."""
-    return keys.seal(json.dumps([dict(call.request), _said(call)]).encode(), _bound(job_id))
+    asked = [dict(call.request), _said(call), call.declared.purpose is None]
+    return keys.seal(json.dumps(asked).encode(), _bound(job_id))
 
 
 def question(call: Call, keys: Keys) -> bytes:
@@ -52,7 +54,10 @@ def question(call: Call, keys: Keys) -> bytes:
 
 
 def _said(call: Call) -> dict[str, str]:
-    declared = dataclasses.replace(call.declared, purpose=call.declared.purpose or call.caller.purpose)
+    return _written(dataclasses.replace(call.declared, purpose=call.declared.purpose or call.caller.purpose))
+
+
+def _written(declared: Declared) -> dict[str, str]:
     try:
         return declaration.write(declared)
     except ValueError as fault:
@@ -64,8 +69,8 @@ def read(job: Job, keys: Keys, known: Mapping[str, Collection[str]]) -> Started:
 
     Raises InternalServer for a row that something else wrote, Validation for a word that no pack knows now.
     """
-    request, said = _opened(job, keys)
-    return Started(request, declaration.read(said.items(), known))
+    request, said, defaulted = _opened(job, keys)
+    return Started(request, declaration.read(said.items(), known), defaulted)
 
 
 def request_of(job: Job, keys: Keys) -> dict[str, Any]:
@@ -73,12 +78,12 @@ def request_of(job: Job, keys: Keys) -> dict[str, Any]:
     return _opened(job, keys)[0]
 
 
-def _opened(job: Job, keys: Keys) -> tuple[dict[str, Any], dict[str, str]]:
+def _opened(job: Job, keys: Keys) -> tuple[dict[str, Any], dict[str, str], bool]:
     try:
-        request, said = json.loads(keys.unseal(job.asked, _bound(job.job_id)))
+        request, said, defaulted = json.loads(keys.unseal(job.asked, _bound(job.job_id)))
     except (InvalidTag, ValueError, TypeError) as fault:
         raise InternalServer(detail="what the job was started with was changed in the database") from fault
-    return request, said
+    return request, said, defaulted
 
 
 def _bound(job_id: str) -> bytes:

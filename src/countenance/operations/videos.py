@@ -16,7 +16,6 @@ import numpy as np
 
 from countenance.errors import InternalServer, InvalidParameter, VideoError
 from countenance.galleries import store
-from countenance.jobs import Finding
 from countenance.ledger import Told
 from countenance.operations import (
     SIMILARITY,
@@ -34,6 +33,7 @@ from countenance.operations import (
 )
 from countenance.operations.galleries import SUBJECTS, population, present
 from countenance.operations.searching import Asks, reached, search, searchable
+from countenance.results import Finding
 from countenance.types import Action, Attribute, Embedding, Enrolled
 from countenance.vision import timeline, watching
 from countenance.vision.tracking import Person, Sighting
@@ -80,8 +80,7 @@ def get_detection(call: Call, tools: Tools) -> Done:
 def track(call: Call, tools: Tools) -> Commit:
     """Everybody whose face is seen, followed through the clip and known again after a cut."""
     watched = _watch(call, tools, ())
-    for line in _sightings(watched):
-        queued.held(call).tell(found=[line])
+    _tell(call, watched)
     return queued.finished(call, _facts(watched))
 
 
@@ -101,8 +100,7 @@ def find(call: Call, tools: Tools) -> Commit:
     searchable(call, tools)
     watched = _watch(call, tools, ())
     found = _found(call, tools, watched)
-    for line in _sightings(watched):
-        queued.held(call).tell(found=[line])
+    _tell(call, watched)
     facts, told = _matched(call, tools, found)
     return queued.finished(call, _facts(watched) | facts, told)
 
@@ -138,8 +136,11 @@ def follow(call: Call, tools: Tools) -> Commit:
         lasting = {render.MEMBERS[name]: render.trait(value) for name, value in person.traits.items()}
         people.append(each | ({"Face": lasting} if lasting else {}))
         lines += [Finding(sample["Timestamp"], json.dumps(sample), each["Index"]) for sample in samples]
+    lease = queued.held(call)
+    for line in lines:
+        lease.tell(found=[line], by_person=True)
     for line in sorted(lines, key=lambda line: (line.at, line.person)):
-        queued.held(call).tell(found=[line])
+        lease.tell(found=[line])
     told = Told()
     facts = _facts(watched) | {"people": people, "step": watched.step_ms} | _left_out(tools, asked)
     if "CollectionId" in call.request:
@@ -211,13 +212,18 @@ def _line(at: int, shape: render.Shape, person: int = 0) -> Finding:
     return Finding(at, json.dumps(shape, separators=(",", ":")), person)
 
 
-def _sightings(watched: Watched) -> Iterator[Finding]:
-    """Every face seen, by time and person."""
+def _tell(call: Call, watched: Watched) -> None:
+    """Every face seen, by person and time, and by time and person."""
+    lease = queued.held(call)
+    for person in watched.people:
+        for each in person.sightings:
+            line = _line(each.timestamp_ms, _face(each), person.number)
+            lease.tell(found=[line], by_person=True)
     seen = [
         (each.timestamp_ms, person.number, each) for person in watched.people for each in person.sightings
     ]
     for at, number, sighting in sorted(seen, key=lambda each: each[:2]):
-        yield _line(at, _face(sighting), number)
+        lease.tell(found=[_line(at, _face(sighting), number)])
 
 
 def _face(sighting: Sighting) -> render.Shape:
@@ -369,7 +375,7 @@ def _both(
 ) -> dict[str, Operation]:
     """Start... and Get... of one kind of job: policy is asked the same of both."""
     return {
-        f"Start{name}": Operation(start, job=queued.kept(job), **how),
+        f"Start{name}": Operation(start, job=job, **how),
         f"Get{name}": Operation(
             get, reads=f"Start{name}", **{k: v for k, v in how.items() if k != "settled"}
         ),

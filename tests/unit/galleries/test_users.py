@@ -429,8 +429,9 @@ def test_what_is_said_of_a_face_is_said_of_the_person(
 ) -> None:
     anna, bert, some = couple
     a, b = (distinct.of_face(face.face_id) for face in (some[0], some[2]))
-    assert database.write(lambda c: distinct.record(c, gallery, a, b, NOW))
-    assert not database.write(lambda c: distinct.record(c, gallery, b, a, NOW))
+    assert not database.write(lambda c: distinct.said(c, gallery, a, b))
+    database.write(lambda c: distinct.record(c, gallery, a, b, NOW))
+    assert database.write(lambda c: distinct.said(c, gallery, b, a))
     theirs = frozenset(face.face_id for face in some[2:4])
     assert barred(database, gallery, distinct.of_face(some[1].face_id)) == distinct.Barred(
         theirs, frozenset({bert.number})

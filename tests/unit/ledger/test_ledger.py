@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from tests.postgres import ON_SQLITE
 
 from countenance.database import Database
 from countenance.errors import LedgerError
-from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, outcome_entry
+from countenance.ledger import KEPT_EVERY, Ledger, Result, Written, _load, outcome_entry
 from countenance.ledger.checkpoint import Checkpoint, cosign, sign
 from countenance.ledger.checkpoint import verify as open_note
 from countenance.ledger.merkle import Frontier, Tree, leaf_hash
@@ -52,10 +53,6 @@ class Full:
 
     def begin(self, connection: Connection) -> None: ...
 
-    def mark(self) -> None: ...
-
-    def undo(self, connection: Connection) -> None: ...
-
     def seal(self, connection: Connection) -> None:
         raise OSError("no space left on device")
 
@@ -82,7 +79,7 @@ def together(home: Database, *works: Work) -> list[Written | Exception]:
         results = []
         for number, work in enumerate(works, 1):
             results.append(pool.submit(run, work))
-            while home._waiting.qsize() < number:
+            while len(home._waiting) < number:
                 time.sleep(0.001)
         gate.set()
         return [result.result() for result in results]
@@ -174,7 +171,7 @@ def test_work_that_raises_is_undone_alone_and_leaves_no_gap(home: Database, ledg
     )
     assert isinstance(failed, KeyError)
     assert [w.seq for w in (first, second) if isinstance(w, Written)] == [0, 1]
-    assert sizes(home) == [2]
+    assert sizes(home) == [1, 2]  # what came before it was done again, and committed by itself
     with pytest.raises(KeyError):
         home.write(failing)
     assert write(home, ledger)[0].seq == 2
@@ -245,9 +242,27 @@ def test_reading_an_entry_of_another_type_is_no_other_error(home: Database, ledg
 def test_a_tree_that_lost_a_node_it_needs_takes_no_entry(home: Database, ledger: Ledger) -> None:
     write(home, ledger, 4)
     home.write(lambda c: c.execute(nodes.delete().where(nodes.c.level == 2)))
-    again = Ledger(KEY, ORIGIN)
+    again = opened_beside(home)
     with pytest.raises(LedgerError, match="level 2"):
         home.write(lambda c: decision(c, again))
+
+
+@ON_SQLITE
+def test_what_the_tree_is_read_from_is_found_by_an_index(home: Database, ledger: Ledger) -> None:
+    """A process reads it again whenever another has appended, or one of its own writes failed."""
+    write(home, ledger, 11)
+    read: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, text: str, values: object, *_: object) -> None:
+        read.append((text, values))
+
+    sa.event.listen(home._readers, "before_cursor_execute", note)
+    with home.reading() as connection:
+        assert _load(connection, 11).size == 11
+        [(text, values)] = read
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+    assert "SEARCH nodes USING INDEX" in str(plan)
+    assert "SCAN nodes" not in str(plan)
 
 
 def test_calls_are_counted_and_those_without_outcome_listed(home: Database, ledger: Ledger) -> None:
@@ -433,6 +448,19 @@ def test_work_undone_after_other_work_leaves_that_in_the_tree(home: Database, le
     write(home, ledger, 3)
     together(home, working, failing, working, failing, failing, working, working)
     assert whole(home, ledger) == 7
+
+
+def test_a_successor_whose_handover_was_undone_signs_nothing(home: Database, ledger: Ledger) -> None:
+    def failing(connection: Connection) -> Written:
+        ledger.hand_over(connection, Ed25519PrivateKey.generate(), NOW)
+        raise KeyError("no")
+
+    write(home, ledger)
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            home.write(failing)
+    assert write(home, ledger)[0].seq == 1
+    assert whole(home, ledger) == 2
 
 
 def test_decisions_without_an_outcome_are_told_from_all_else(home: Database, ledger: Ledger) -> None:
