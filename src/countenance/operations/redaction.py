@@ -16,7 +16,6 @@ from typing import Any
 from PIL import Image as Pillow
 
 from countenance.errors import InternalServer, InvalidParameter, VideoError
-from countenance.jobs import Finding
 from countenance.ledger import Told
 from countenance.operations import (
     SIMILARITY,
@@ -31,6 +30,7 @@ from countenance.operations import (
     render,
 )
 from countenance.operations.videos import metadata, notes, share
+from countenance.results import Finding
 from countenance.types import Action, Embedding, Face, Image
 from countenance.vision import images, redaction
 from countenance.vision.checking import SMALL, Check, Reason, checks, in_profile
@@ -266,7 +266,7 @@ OPERATIONS = {
         {**_DEFAULTS, "KeepSound": False},
         threshold=_threshold,
         settled=_settled,
-        job=queued.kept(redact),
+        job=redact,
     ),
     "GetFaceRedaction": Operation(
         get,
