@@ -121,6 +121,9 @@ class FakeSenses:
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
 
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        return self.detect(image)
+
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         return self.detect(image)
 

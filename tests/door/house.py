@@ -55,6 +55,10 @@ class WatchedVision(FakeVision):
         self._watch()
         return super().detect(image)
 
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        self._watch()
+        return super().sweep(image, least)
+
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         self._watch()
         return super().glance(image)

@@ -29,6 +29,7 @@ COMMANDS = {
     "erase": "erasure:erase",
     "subject": "erasure:subject",
     "video": "videos:video",
+    "redact": "redact:redact",
     "jobs": "jobs:jobs",
     "work": "jobs:work",
     "worker": "worker:worker",

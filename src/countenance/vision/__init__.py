@@ -24,7 +24,7 @@ from countenance.vision.nsfw import OpenNsfw
 from countenance.vision.ppocr import LineFinder, LineReader, LineTurner
 from countenance.vision.sface import SFace
 from countenance.vision.text import PPOCR
-from countenance.vision.yunet import YuNet
+from countenance.vision.yunet import SWEPT, YuNet
 
 
 class Detector(Protocol):
@@ -37,6 +37,9 @@ class Detector(Protocol):
 
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         """The same of a frame of a clip, quicker. crowded: the frame before had small faces."""
+
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, largest first, a hundred at most. least: confidence, percent."""
 
 
 class Landmarker(Protocol):
@@ -213,6 +216,14 @@ class Vision:
         crowded: the frame before had small faces.
         """
         return self.detector.glance(image, crowded=crowded)
+
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, by many looks, largest first, a hundred at most.
+
+        least: confidence, percent; under 60 much is told that is none. largest: side in
+        pixels of the closest look; less is quicker and misses small ones.
+        """
+        return self.detector.sweep(image, least, largest)
 
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
