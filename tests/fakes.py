@@ -23,11 +23,13 @@ from countenance.types import (
     Instance,
     Label,
     Landmarks,
+    Line,
     Point,
     Pose,
     Quality,
     Trace,
     Trait,
+    Word,
 )
 from countenance.vision import Vision
 from countenance.vision.calibration import Calibration, Genuine
@@ -85,7 +87,35 @@ class FakeVision(Vision):
 
     def __init__(self) -> None:
         senses = FakeSenses()
-        super().__init__(senses, senses, senses, senses, labeler=senses)
+        super().__init__(
+            senses,
+            senses,
+            senses,
+            senses,
+            reader=FakeReader(),
+            moderator=FakeModerator(),
+            labeler=senses,
+        )
+
+
+class FakeReader:
+    """On every picture stands one word, all over it."""
+
+    cards = (CARD,)
+
+    def read(self, image: Image) -> tuple[Line, ...]:
+        corners = Point(0.0, 0.0), Point(1.0, 0.0), Point(1.0, 1.0), Point(0.0, 1.0)
+        return (Line("word", 90.0, corners, (Word("word", 90.0, corners),)),)
+
+
+class FakeModerator:
+    """Every picture is a little violent."""
+
+    card = CARD
+    names = ("Violence",)
+
+    def judge(self, image: Image) -> Mapping[str, float]:
+        return MappingProxyType({"Violence": 60.0})
 
 
 class FakeSenses:
@@ -100,6 +130,9 @@ class FakeSenses:
         colours = (numbers[:, None] >> np.array([16, 8, 0], np.uint32)).astype(np.uint8)
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
+
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        return self.detect(image)
 
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         return self.detect(image)

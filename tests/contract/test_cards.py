@@ -16,6 +16,7 @@ from countenance.vision import (
     FINDERS,
     HEADS,
     LANDMARKERS,
+    MODERATORS,
     NETS,
     READERS,
     THINGS,
@@ -35,6 +36,7 @@ PLACES = {
     "objects": THINGS,
     "classify": CLASSIFIERS,
     "text": {**FINDERS, **TURNERS, **READERS},
+    "moderate": MODERATORS,
 }
 every_card = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 every_curve = pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_the_card_is_filled_in(card: Card) -> None:
         if card.carrier:
             assert file.upstream.startswith("https://")
             assert file.member
-    assert card.licence in {"MIT", "Apache-2.0", "BSD-3-Clause", "CC0-1.0"}
+    assert card.licence in {"MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0"}
     assert card.licence_source.startswith("https://") if card.carrier else card.licence_source == "LICENSE"
     for text in (card.title, card.intended_use, card.not_for, card.input, card.paper, card.commercial_reason):
         assert len(text) > 15

@@ -150,6 +150,9 @@ NOTES: Mapping[str, str] = {
     "names them ([labels.md](labels.md)).",
     "DetectText": "Its weights are fetched only when asked for. Lines with a word to tell, then words, at "
     "most a hundred, each with where it stands ([text.md](text.md)).",
+    "DetectModerationLabels": "Its weights are fetched only when asked for. One label, `Explicit`; the "
+    "header `x-countenance-not-offered` names those that no model here backs "
+    "([moderation.md](moderation.md)).",
     "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
     "UntagResource": "",
     "ListTagsForResource": "",

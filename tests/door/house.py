@@ -19,7 +19,17 @@ from countenance.postgresql import address
 from countenance.schema import metadata
 from countenance.service import Service
 from countenance.settings import Settings
-from countenance.types import Attribute, Caller, Description, Embedding, Face, Image, Label, OrganisationKind
+from countenance.types import (
+    Attribute,
+    Caller,
+    Description,
+    Embedding,
+    Face,
+    Image,
+    Label,
+    Line,
+    OrganisationKind,
+)
 from tests.fakes import FakeVision
 
 LEDGER = {"entries", "nodes", "checkpoints", "keys", "calls", "vault", "vault_keys"}
@@ -46,6 +56,10 @@ class WatchedVision(FakeVision):
         self._watch()
         return super().detect(image)
 
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        self._watch()
+        return super().sweep(image, least)
+
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         self._watch()
         return super().glance(image)
@@ -65,6 +79,14 @@ class WatchedVision(FakeVision):
     ) -> tuple[Embedding, ...]:
         self._watch()
         return super().embed(image, faces, described)
+
+    def read(self, image: Image) -> tuple[Line, ...]:
+        self._watch()
+        return super().read(image)
+
+    def moderate(self, image: Image) -> Mapping[str, float]:
+        self._watch()
+        return super().moderate(image)
 
 
 class House:

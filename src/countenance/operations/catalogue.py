@@ -20,8 +20,10 @@ from countenance.operations import (
     grouping,
     labels,
     measuring,
+    moderation,
     queued,
     record,
+    redaction,
     regrouping,
     searching,
     text,
@@ -65,7 +67,9 @@ SERVED: Mapping[str, Operation] = {
     **record.OPERATIONS,
     **queued.OPERATIONS,
     **videos.OPERATIONS,
+    **redaction.OPERATIONS,
     **text.OPERATIONS,
+    **moderation.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

@@ -147,8 +147,8 @@ def _stands(*, measured: bool) -> str:
     return "measured" if measured else "extrapolated"
 
 
-def not_offered(attributes: Collection[Attribute]) -> Mapping[str, str]:
-    """The attributes that were asked for and that no model here backs; AWS's shapes would just lack them."""
+def not_offered(attributes: Collection[str]) -> Mapping[str, str]:
+    """What no model here backs, though it was asked for or AWS tells it; AWS's shapes would just lack it."""
     return {"x-countenance-not-offered": ", ".join(sorted(attributes))} if attributes else {}
 
 

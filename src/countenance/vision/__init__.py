@@ -23,10 +23,11 @@ from countenance.vision.imagenet import EfficientNet
 from countenance.vision.labels import Classifier, Finder, Labels
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
+from countenance.vision.nsfw import OpenNsfw
 from countenance.vision.ppocr import LineFinder, LineReader, LineTurner
 from countenance.vision.sface import SFace
 from countenance.vision.text import PPOCR
-from countenance.vision.yunet import YuNet
+from countenance.vision.yunet import SWEPT, YuNet
 
 
 class Detector(Protocol):
@@ -39,6 +40,9 @@ class Detector(Protocol):
 
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         """The same of a frame of a clip, quicker. crowded: the frame before had small faces."""
+
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, largest first, a hundred at most. least: confidence, percent."""
 
 
 class Landmarker(Protocol):
@@ -100,6 +104,19 @@ class Reader(Protocol):
         """Every line, from the top down."""
 
 
+class Moderator(Protocol):
+    """Tells unsafe pictures."""
+
+    card: zoo.Card
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels it knows, by Rekognition's names."""
+
+    def judge(self, image: Image) -> Mapping[str, float]:
+        """Each of its labels with its confidence, percent."""
+
+
 Sense = TypeVar("Sense")
 
 DETECTORS: Final[Mapping[str, Callable[[zoo.Card, int | None], Detector]]] = {"YuNet": YuNet}
@@ -123,6 +140,7 @@ CLASSIFIERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Classifier]]] =
 FINDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineFinder]]] = {"LineFinder": LineFinder}
 TURNERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineTurner]]] = {"LineTurner": LineTurner}
 READERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineReader]]] = {"LineReader": LineReader}
+MODERATORS: Final[Mapping[str, Callable[[zoo.Card, int | None], Moderator]]] = {"OpenNsfw": OpenNsfw}
 HEADS: Final[Mapping[str, Callable[[zoo.Card], Head]]] = {"Heads": Heads}
 
 
@@ -130,7 +148,8 @@ class Vision:
     """The senses of one service. Weights are read at the first use of each; many callers may look at once.
 
     Every method raises ModelError where weights are missing or a network fails; a face never comes back
-    without what was asked for. reader: None where nothing here reads text.
+    without what was asked for. reader, moderator: None where
+    nothing here reads text or tells unsafe pictures.
     """
 
     def __init__(
@@ -141,6 +160,7 @@ class Vision:
         describer: Describer,
         *,
         reader: Reader | None = None,
+        moderator: Moderator | None = None,
         labeler: Labeler | None = None,
     ) -> None:
         self.detector = detector
@@ -148,6 +168,7 @@ class Vision:
         self.embedder = embedder
         self.describer = describer
         self.reader = reader
+        self.moderator = moderator
         self.labeler = labeler
 
     @classmethod
@@ -184,6 +205,7 @@ class Vision:
                 _build(TURNERS, named("ppocr-v2-cls"), threads),
                 _build(READERS, named("ppocr-v6-small-rec"), threads),
             ),
+            moderator=_build(MODERATORS, named("open-nsfw"), threads),
             labeler=Labels(
                 _build(THINGS, named(finder), threads), _build(CLASSIFIERS, named(classifier), threads)
             ),
@@ -219,6 +241,14 @@ class Vision:
         crowded: the frame before had small faces.
         """
         return self.detector.glance(image, crowded=crowded)
+
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, by many looks, largest first, a hundred at most.
+
+        least: confidence, percent; under 60 much is told that is none. largest: side in
+        pixels of the closest look; less is quicker and misses small ones.
+        """
+        return self.detector.sweep(image, least, largest)
 
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
@@ -257,6 +287,12 @@ class Vision:
         if self.reader is None:
             raise ModelError("no model here reads text")
         return self.reader.read(image)
+
+    def moderate(self, image: Image) -> Mapping[str, float]:
+        """What of unsafe content can be told, by Rekognition's names, each with its confidence in percent."""
+        if self.moderator is None:
+            raise ModelError("no model here tells unsafe pictures")
+        return self.moderator.judge(image)
 
     @cached_property
     def label_model(self) -> str:
