@@ -20,6 +20,8 @@ from countenance.types import (
     Embedding,
     Face,
     Image,
+    Instance,
+    Label,
     Landmarks,
     Line,
     Point,
@@ -85,7 +87,15 @@ class FakeVision(Vision):
 
     def __init__(self) -> None:
         senses = FakeSenses()
-        super().__init__(senses, senses, senses, senses, reader=FakeReader(), moderator=FakeModerator())
+        super().__init__(
+            senses,
+            senses,
+            senses,
+            senses,
+            reader=FakeReader(),
+            moderator=FakeModerator(),
+            labeler=senses,
+        )
 
 
 class FakeReader:
@@ -109,7 +119,7 @@ class FakeModerator:
 
 
 class FakeSenses:
-    """Detector, landmarker, embedder and describer in one. Everybody smiles; more it cannot tell."""
+    """Detector, landmarker, embedder, describer and labeler in one. Everybody smiles; more it cannot tell."""
 
     card = CARD
     offered = frozenset({Attribute.SMILE})
@@ -120,6 +130,9 @@ class FakeSenses:
         colours = (numbers[:, None] >> np.array([16, 8, 0], np.uint32)).astype(np.uint8)
         faces = [_face(image, colour) for colour in colours if colour.min() < 255]
         return tuple(sorted(faces, key=lambda face: -face.box.area)[:100])
+
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        return self.detect(image)
 
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         return self.detect(image)
@@ -140,6 +153,17 @@ class FakeSenses:
     ) -> tuple[Mapping[Attribute, Trace], ...]:
         shown = {each: Trait(True, 90.0) for each in self.offered.intersection(asked)}
         return tuple(MappingProxyType(shown) for _ in faces)
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        return (CARD,)
+
+    def label(self, image: Image) -> tuple[Label, ...]:
+        """A square is a person; a picture without any is of a beach."""
+        people = tuple(Instance(face.box, face.confidence) for face in self.detect(image))
+        if not people:
+            return Label("Beach", 80.0), Label("Nature", 80.0), Label("Outdoors", 80.0)
+        return (Label("Person", people[0].confidence, people),)
 
     def placed(self, image: Image, faces: Sequence[Face]) -> tuple[Face, ...]:
         return tuple(faces)

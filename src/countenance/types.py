@@ -95,6 +95,26 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """One thing of a kind, and where. confidence: percent, how probable it is that the box holds one."""
+
+    box: Box
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a picture shows, by a name of the taxonomy. confidence: percent, how probable that is.
+
+    instances: where, likeliest first; none of what is told of the whole picture.
+    """
+
+    name: str
+    confidence: float
+    instances: tuple[Instance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pose:
     """Head rotation in degrees [-180, 180], Rekognition's signs.
 

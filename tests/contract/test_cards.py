@@ -10,6 +10,7 @@ import pytest
 from tests.parity import photos
 
 from countenance.vision import (
+    CLASSIFIERS,
     DETECTORS,
     EMBEDDERS,
     FINDERS,
@@ -18,6 +19,7 @@ from countenance.vision import (
     MODERATORS,
     NETS,
     READERS,
+    THINGS,
     TURNERS,
     zoo,
 )
@@ -31,6 +33,8 @@ PLACES = {
     "landmarks": LANDMARKERS,
     "embed": EMBEDDERS,
     "attributes": {**NETS, **HEADS},
+    "objects": THINGS,
+    "classify": CLASSIFIERS,
     "text": {**FINDERS, **TURNERS, **READERS},
     "moderate": MODERATORS,
 }

@@ -33,6 +33,7 @@ from countenance.policy.pack import Pack
 from countenance.settings import Settings
 from countenance.vision import images, yunet, zoo
 from countenance.vision.attributes import readings
+from countenance.vision.taxonomy import taxonomy
 from tests.docs import world
 from tests.docs.attributes import attributes
 
@@ -144,6 +145,9 @@ NOTES: Mapping[str, str] = {
     "are left out.",
     "StartPersonTracking": "People are told apart by their faces.",
     "GetPersonTracking": "Decided by what was asked for at the start. Without the box of the body.",
+    "DetectLabels": "By two networks and the labels of [labels-list.md](labels-list.md), sorted by "
+    "Confidence; filters that name no label match nothing, and the header `x-countenance-unknown-filters` "
+    "names them ([labels.md](labels.md)).",
     "DetectText": "Its weights are fetched only when asked for. Lines with a word to tell, then words, at "
     "most a hundred, each with where it stands ([text.md](text.md)).",
     "DetectModerationLabels": "Its weights are fetched only when asked for. One label, `Explicit`; the "
@@ -534,7 +538,33 @@ def _written(value: object) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
+def label_list() -> str:
+    """docs/labels-list.md."""
+    known = taxonomy()
+    by_category: dict[str, list[str]] = {}
+    for entry in known.entries.values():
+        above = ", ".join(known.ancestors(entry.name))
+        aliases = f" (also {', '.join(entry.aliases)})" if entry.aliases else ""
+        box = " ▣" if entry.coco else ""
+        line = f"{entry.name}{aliases}{box}" + (f": {above}" if above else "")
+        by_category.setdefault(entry.category, []).append(f"- {line}")
+    boxed = sum(bool(entry.coco) for entry in known.entries.values())
+    lines = [
+        HEAD,
+        "# Labels",
+        "",
+        f"The {len(known.entries)} labels that DetectLabels can give, by category, each with its parents, "
+        f"nearest first. ▣: told with boxes ({boxed} of them). Parents follow WordNet 3.0 "
+        "(`python bench/taxonomy.py`), but for places (Outdoors, Indoors, Nature), pets, and buses and "
+        "trains as vehicles, which are Rekognition's. No label tells of race, religion, health or sexuality.",
+    ]
+    for category in sorted(by_category):
+        lines += ["", f"## {category}", "", *by_category[category]]
+    return "\n".join(lines) + "\n"
+
+
 LISTS = {
+    "labels-list.md": label_list,
     "errors.md": error_list,
     "coverage.md": coverage,
     "how-it-works.md": explained,

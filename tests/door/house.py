@@ -26,6 +26,7 @@ from countenance.types import (
     Embedding,
     Face,
     Image,
+    Label,
     Line,
     OrganisationKind,
 )
@@ -55,6 +56,10 @@ class WatchedVision(FakeVision):
         self._watch()
         return super().detect(image)
 
+    def sweep(self, image: Image, least: float, largest: int = 0) -> tuple[Face, ...]:
+        self._watch()
+        return super().sweep(image, least)
+
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         self._watch()
         return super().glance(image)
@@ -64,6 +69,10 @@ class WatchedVision(FakeVision):
     ) -> tuple[Description, ...]:
         self._watch()
         return super().describe(image, faces, asked)
+
+    def label(self, image: Image) -> tuple[Label, ...]:
+        self._watch()
+        return super().label(image)
 
     def embed(
         self, image: Image, faces: Sequence[Face], described: Sequence[Description] | None = None

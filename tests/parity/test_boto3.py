@@ -203,7 +203,6 @@ def test_lists_of_what_cannot_exist_are_empty(client: Any) -> None:
 @pytest.mark.parametrize(
     ("operation", "request_"),
     [
-        ("detect_labels", {"Image": {"Bytes": b"x"}}),
         ("recognize_celebrities", {"Image": {"Bytes": b"x"}}),
         ("start_label_detection", {"Video": {"S3Object": {"Bucket": "videos", "Name": "a.mp4"}}}),
         ("get_label_detection", {"JobId": "a" * 64}),

@@ -15,11 +15,13 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -67,6 +69,21 @@ class Listed:
     version: int
 
 
+class Draft(Protocol):
+    """An object that is being written. Until it is published nobody finds it; left alone, nothing stays of
+    it, not even after a kill."""
+
+    @property
+    def file(self) -> BinaryIO:
+        """Where it is written."""
+        ...
+
+    def publish(self) -> None:
+        """Put it under its name. Raises InvalidParameter where one of that name has come meanwhile, OSError,
+        and what `read` raises where it may not be put there."""
+        ...
+
+
 class Objects(Protocol):
     def read(self, reference: Mapping[str, Any]) -> bytes:
         """The bytes of an S3Object (Bucket, Name and perhaps Version, as decoded from a request).
@@ -89,6 +106,14 @@ class Objects(Protocol):
 
     def stat(self, reference: Mapping[str, Any]) -> Listed:
         """What a listing would tell of one object. Raises as `read` does."""
+        ...
+
+    def draft(self, reference: Mapping[str, Any], *, again: bool = False) -> AbstractContextManager[Draft]:
+        """An object to write. Nothing is written over, unless `again` says that it is being made anew.
+
+        Raises as `read` does where its bucket is not to be had, InvalidParameter where there is one of that
+        name, OSError.
+        """
         ...
 
 
@@ -141,8 +166,23 @@ class Folders:
             raise errors.InvalidS3Object
         return Listed(reference["Name"], found.st_size, found.st_mtime_ns)
 
-    def _path(self, reference: Mapping[str, Any]) -> Path:
-        """Where an object is. Raises InvalidS3Object or OSError."""
+    @contextmanager
+    def draft(self, reference: Mapping[str, Any], *, again: bool = False) -> Iterator[Draft]:
+        """Written beside its place, into a file without a name."""
+        try:
+            path = self._path(reference, strict=False)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno in NOT_OURS:
+                raise errors.InvalidS3Object from None
+            raise
+        if path.exists() and not again:
+            raise _taken(path.name)
+        with _nameless(path.parent) as file:
+            yield _Folded(file, path, again)
+
+    def _path(self, reference: Mapping[str, Any], *, strict: bool = True) -> Path:
+        """Where an object is, or would be. Raises InvalidS3Object or OSError."""
         bucket, key = _named(reference)
         if any(part in {"", ".", ".."} for part in key.split("/")):
             raise errors.InvalidS3Object(MALFORMED)
@@ -150,7 +190,7 @@ class Folders:
             raise errors.InvalidS3Object(detail="a bucket that is a folder keeps no versions")
         root = Path(os.path.realpath(self._root, strict=True))
         home = Path(os.path.realpath(root / bucket, strict=True))
-        path = Path(os.path.realpath(home / key, strict=True))
+        path = Path(os.path.realpath(home / key, strict=strict))
         if home.parent != root or not path.is_relative_to(home):
             raise errors.InvalidS3Object
         return path
@@ -171,6 +211,47 @@ class Folders:
                     if key.startswith(prefix):
                         found = os.lstat(home / key)
                         yield Listed(key, found.st_size, found.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """A draft in a folder. file: without a name where the operating system can give it one later."""
+
+    file: BinaryIO
+    path: Path
+    again: bool
+
+    def publish(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        if self.again:
+            self.path.unlink(missing_ok=True)
+        number = self.file.fileno()
+        named = f"/proc/self/fd/{number}" if isinstance(self.file.name, int) else self.file.name
+        try:
+            os.link(named, self.path, src_dir_fd=number)  # a folder that is not used: links are followed so
+        except FileExistsError:
+            raise _taken(self.path.name) from None
+
+
+@contextmanager
+def _nameless(folder: Path) -> Iterator[BinaryIO]:
+    """A file of a folder's disk that nobody finds; where there is none such, one whose name is taken away at
+    the end."""
+    descriptor = -1
+    if hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").exists():
+        with contextlib.suppress(OSError):  # a file system that knows none
+            descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    if descriptor >= 0:
+        with os.fdopen(descriptor, "w+b") as unnamed:
+            yield unnamed
+    else:
+        with tempfile.NamedTemporaryFile("w+b", dir=folder, prefix=".draft-") as file:
+            yield cast("BinaryIO", file)
+
+
+def _taken(name: str) -> errors.InvalidParameter:
+    return errors.InvalidParameter(detail=f"there is an object {name} already, and none is written over")
 
 
 def _begins(folder: str, prefix: str) -> bool:
@@ -290,6 +371,53 @@ class Endpoint:
         except BotoCoreError as error:
             raise _silence(error) from error
         return Listed(reference["Name"], found["ContentLength"], _version(found["ETag"]))
+
+    @contextmanager
+    def draft(self, reference: Mapping[str, Any], *, again: bool = False) -> Iterator[Draft]:
+        """Written to a file without a name, and uploaded when it is published."""
+        bucket, key = _named(reference)
+        with tempfile.TemporaryFile() as file:
+            draft = _Uploaded(self, file, bucket, key, again)
+            draft.vacant()
+            yield draft
+
+    def upload(self, file: BinaryIO, bucket: str, key: str) -> None:
+        try:
+            self._client.upload_fileobj(file, bucket, key)
+        except (ClientError, S3UploadFailedError) as error:
+            raise _refusal(error) if isinstance(error, ClientError) else errors.InvalidS3Object() from error
+        except BotoCoreError as error:
+            raise _silence(error) from error
+
+    def has(self, bucket: str, key: str) -> bool:
+        """Raises InternalServer, and InvalidS3Object where the bucket may not be asked."""
+        try:
+            found = self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        except ClientError as error:
+            raise _refusal(error) from error
+        except BotoCoreError as error:
+            raise _silence(error) from error
+        return any(each["Key"] == key for each in found.get("Contents", ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Uploaded:
+    """A draft for an endpoint."""
+
+    endpoint: Endpoint
+    file: BinaryIO
+    bucket: str
+    key: str
+    again: bool
+
+    def vacant(self) -> None:
+        if not self.again and self.endpoint.has(self.bucket, self.key):
+            raise _taken(self.key)
+
+    def publish(self) -> None:
+        self.vacant()
+        self.file.seek(0)
+        self.endpoint.upload(self.file, self.bucket, self.key)
 
 
 def _make_sure_of_room(size: int) -> None:

@@ -14,7 +14,7 @@ from countenance import settings as homes
 from countenance.cli import declaring, door, terminal, videos, weights
 from countenance.service import Service
 from countenance.vision import zoo
-from countenance.worker import Crew, Worker, retention
+from countenance.worker import Crew
 
 SHORT = 12
 """Characters of a JobId in the table: enough to name it to --cancel."""
@@ -99,16 +99,13 @@ def work(home: Path, once: bool) -> None:
     weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
     service = Service(settings)
     try:
-        crew, keeper = Crew(service), Worker([retention(settings)])
+        crew = Crew(service)
         for wanted in (signal.SIGTERM, signal.SIGINT):
             signal.signal(wanted, lambda *_: crew.ask_to_stop())
         if not once:
-            keeper.start()
             crew.work_here()
-            keeper.stop()
             return
-        (done, failed), (kept, unkept) = crew.turn(), keeper.turn()
-        done, failed = done + kept, failed + unkept
+        done, failed = crew.turn()
     finally:
         service.close()
     for each in done:

@@ -69,7 +69,7 @@ class Photo:
             if small and picture.format in {"JPEG", "PNG"}:
                 return self.original
             picture.draft("RGB", (WORKING, WORKING))  # a JPEG is decoded at half or a quarter, cheaply
-        return _encoded(self.upright(WORKING))
+        return encoded(self.upright(WORKING))
 
     def upright(self, longest: int) -> Pillow.Image:
         """The picture as people see it, RGB, shrunk where its longer side is above `longest`."""
@@ -134,7 +134,7 @@ def _rgb(picture: Pillow.Image) -> Pillow.Image:
     return picture.convert("RGB")
 
 
-def _encoded(picture: Pillow.Image) -> bytes:
+def encoded(picture: Pillow.Image) -> bytes:
     """The best JPEG that fits. Noise at 4,096 pixels may need a smaller picture."""
     while True:
         for quality in QUALITIES:

@@ -19,10 +19,12 @@ from countenance.operations import (
     faces,
     galleries,
     grouping,
+    labels,
     measuring,
     moderation,
     queued,
     record,
+    redaction,
     regrouping,
     searching,
     text,
@@ -52,6 +54,7 @@ def _not_offered(call: Call, tools: Tools) -> NoReturn:
 
 SERVED: Mapping[str, Operation] = {
     **faces.OPERATIONS,
+    **labels.OPERATIONS,
     **galleries.OPERATIONS,
     **enrolment.OPERATIONS,
     **searching.OPERATIONS,
@@ -65,6 +68,7 @@ SERVED: Mapping[str, Operation] = {
     **record.OPERATIONS,
     **queued.OPERATIONS,
     **videos.OPERATIONS,
+    **redaction.OPERATIONS,
     **text.OPERATIONS,
     **moderation.OPERATIONS,
     **equipment.OPERATIONS,

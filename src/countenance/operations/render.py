@@ -16,6 +16,7 @@ from countenance.types import (
     Face,
     Gallery,
     Gender,
+    Label,
     Landmarks,
     Line,
     Pose,
@@ -26,7 +27,9 @@ from countenance.types import (
     Word,
 )
 from countenance.vision.calibration import Calibration
+from countenance.vision.colours import Colour, Look, Looks, Painted
 from countenance.vision.expectation import Expectation, Odds
+from countenance.vision.taxonomy import taxonomy
 
 Shape = dict[str, Any]
 
@@ -245,3 +248,50 @@ def collection_arn(gallery: Gallery, region: str) -> str:
 
 def tags(values: Mapping[str, str]) -> Shape:
     return {"Tags": dict(values)}
+
+
+def label(value: Label, painted: Painted | None = None, most: int = 0) -> Shape:
+    """Label. painted: the picture's colours, where they were asked for; most: of each instance."""
+    entry = taxonomy().entries[value.name]
+    instances = []
+    for each in value.instances:
+        shape: Shape = {"BoundingBox": bounding_box(each.box), "Confidence": each.confidence}
+        if painted is not None:
+            shape["DominantColors"] = [colour(one) for one in painted.inside(each.box)[:most]]
+        instances.append(shape)
+    return {
+        "Name": value.name,
+        "Confidence": value.confidence,
+        "Instances": instances,
+        "Parents": [{"Name": name} for name in taxonomy().ancestors(value.name)],
+        "Aliases": [{"Name": name} for name in entry.aliases],
+        "Categories": [{"Name": entry.category}],
+    }
+
+
+def colour(value: Colour) -> Shape:
+    """DominantColor."""
+    return {
+        "Red": value.red,
+        "Green": value.green,
+        "Blue": value.blue,
+        "HexCode": value.hex,
+        "CSSColor": value.css,
+        "SimplifiedColor": value.simple,
+        "PixelPercent": value.percent,
+    }
+
+
+def image_properties(value: Looks, most: int) -> Shape:
+    """DetectLabelsImageProperties. most: dominant colours of each part."""
+
+    def look(part: Look) -> Shape:
+        quality = {"Brightness": part.brightness, "Sharpness": part.sharpness, "Contrast": part.contrast}
+        return {"Quality": quality, "DominantColors": [colour(each) for each in part.colours[:most]]}
+
+    return {**look(value.whole), "Foreground": look(value.foreground), "Background": look(value.background)}
+
+
+def unknown_filters(names: Collection[str]) -> Mapping[str, str]:
+    """Filters that name no label or category known here."""
+    return {"x-countenance-unknown-filters": ", ".join(sorted(names))} if names else {}

@@ -65,8 +65,8 @@ def detect(call: Call, tools: Tools) -> Commit:
                 _line(at, render.face_detail(face, description, every=every))
                 for face, description in zip(look.faces, look.descriptions, strict=True)
             ]
-            lease.tell(_share(clip.facts, at), lines)
-        facts = {"video": _metadata(clip.facts), "damaged": clip.damaged}
+            lease.tell(share(clip.facts, at), lines)
+        facts = {"video": metadata(clip.facts), "damaged": clip.damaged}
     return queued.finished(call, facts | _left_out(tools, asked))
 
 
@@ -74,7 +74,7 @@ def get_detection(call: Call, tools: Tools) -> Done:
     answer, _, facts = queued.page(
         call, tools, "Faces", lambda each: {"Timestamp": each.at, "Face": json.loads(each.body)}
     )
-    return Done(answer, notes=_notes(call, facts))
+    return Done(answer, notes=notes(call, facts))
 
 
 def track(call: Call, tools: Tools) -> Commit:
@@ -86,7 +86,7 @@ def track(call: Call, tools: Tools) -> Commit:
 
 def get_tracking(call: Call, tools: Tools) -> Done:
     answer, _, facts = queued.page(call, tools, "Persons", _person)
-    return Done(answer, notes=_notes(call, facts))
+    return Done(answer, notes=notes(call, facts))
 
 
 def start_search(call: Call, tools: Tools) -> Commit:
@@ -115,8 +115,8 @@ def get_search(call: Call, tools: Tools) -> Done:
             line["FaceMatches"] = matches.get(str(line["Person"]["Index"]), [])
         answer[figures.MEMBER] = facts["figures"]
         told = Told(candidates=len(subjects), subjects=subjects[:NAMED])
-        return Done(answer, told, _notes(call, facts))
-    return Done(answer, notes=_notes(call, facts))
+        return Done(answer, told, notes(call, facts))
+    return Done(answer, notes=notes(call, facts))
 
 
 def start_timeline(call: Call, tools: Tools) -> Commit:
@@ -165,7 +165,7 @@ def get_timeline(call: Call, tools: Tools) -> Done:
             ]
             answer[figures.MEMBER] = facts["figures"]
             told = Told(candidates=len(subjects), subjects=subjects[:NAMED])
-    return Done(answer, told, _notes(call, facts))
+    return Done(answer, told, notes(call, facts))
 
 
 @contextmanager
@@ -199,11 +199,11 @@ def _watch(
             asked,
             rate=rate,
             least=calibration.cosine(JOINED),
-            progress=lambda at: lease.tell(_share(clip.facts, at)),
+            progress=lambda at: lease.tell(share(clip.facts, at)),
         )
 
 
-def _share(facts: ClipFacts, at: int) -> float | None:
+def share(facts: ClipFacts, at: int) -> float | None:
     """How far the work has come; None where the file does not say how long it is."""
     return at / facts.duration_ms if facts.duration_ms else None
 
@@ -246,10 +246,10 @@ def _person(found: Finding) -> dict[str, Any]:
 
 
 def _facts(watched: Watched) -> dict[str, Any]:
-    return {"video": _metadata(watched.facts), "damaged": watched.damaged}
+    return {"video": metadata(watched.facts), "damaged": watched.damaged}
 
 
-def _metadata(facts: ClipFacts) -> render.Shape:
+def metadata(facts: ClipFacts) -> render.Shape:
     """VideoMetadata. What the file does not say is left out."""
     shape: render.Shape = {
         "Codec": facts.codec,
@@ -345,7 +345,7 @@ def _still(
     return shapes, [face.subject for face in known.values()]
 
 
-def _notes(call: Call, facts: Mapping[str, Any]) -> Mapping[str, str]:
+def notes(call: Call, facts: Mapping[str, Any]) -> Mapping[str, str]:
     """What AWS's shapes have no member for: how far the work is, the decision it is done under, which reviews
     name, and what of the clip could not be read."""
     job = queued.the_job(call)

@@ -9,22 +9,25 @@ from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
 from countenance.errors import ModelError
-from countenance.types import Attribute, Description, Embedding, Face, Image, Line, Trace
+from countenance.types import Attribute, Description, Embedding, Face, Image, Label, Line, Trace
 from countenance.vision import zoo
 from countenance.vision.ages import DlibGender, FaceApiAges
 from countenance.vision.attributes import Attributes, Head, Net
 from countenance.vision.blendshapes import Blendshapes
 from countenance.vision.calibration import ADULTS, Calibration, Genuine
+from countenance.vision.centernet import CenterNet
 from countenance.vision.expressions import FaceApiExpressions, MiniXception
 from countenance.vision.faceres import FaceRes
 from countenance.vision.heads import Heads
+from countenance.vision.imagenet import EfficientNet
+from countenance.vision.labels import Classifier, Finder, Labels
 from countenance.vision.landmarks import MediaPipeLandmarks, Mesh
 from countenance.vision.mouth import Lips
 from countenance.vision.nsfw import OpenNsfw
 from countenance.vision.ppocr import LineFinder, LineReader, LineTurner
 from countenance.vision.sface import SFace
 from countenance.vision.text import PPOCR
-from countenance.vision.yunet import YuNet
+from countenance.vision.yunet import SWEPT, YuNet
 
 
 class Detector(Protocol):
@@ -37,6 +40,9 @@ class Detector(Protocol):
 
     def glance(self, image: Image, *, crowded: bool = False) -> tuple[Face, ...]:
         """The same of a frame of a clip, quicker. crowded: the frame before had small faces."""
+
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, largest first, a hundred at most. least: confidence, percent."""
 
 
 class Landmarker(Protocol):
@@ -74,6 +80,17 @@ class Embedder(Protocol):
 
     def embed(self, image: Image, faces: Sequence[Face]) -> tuple[Embedding, ...]:
         """One embedding per face, in order."""
+
+
+class Labeler(Protocol):
+    """Says what whole pictures show."""
+
+    @property
+    def cards(self) -> tuple[zoo.Card, ...]:
+        """The cards of the models it looks with."""
+
+    def label(self, image: Image) -> tuple[Label, ...]:
+        """What a picture shows, most probable first."""
 
 
 class Reader(Protocol):
@@ -116,6 +133,10 @@ NETS: Final[Mapping[str, Callable[[zoo.Card, int | None], Net]]] = {
     "MediaPipeLandmarks": Lips,
     "MiniXception": MiniXception,
 }
+THINGS: Final[Mapping[str, Callable[[zoo.Card, int | None], Finder]]] = {"CenterNet": CenterNet}
+CLASSIFIERS: Final[Mapping[str, Callable[[zoo.Card, int | None], Classifier]]] = {
+    "EfficientNet": EfficientNet
+}
 FINDERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineFinder]]] = {"LineFinder": LineFinder}
 TURNERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineTurner]]] = {"LineTurner": LineTurner}
 READERS: Final[Mapping[str, Callable[[zoo.Card, int | None], LineReader]]] = {"LineReader": LineReader}
@@ -140,6 +161,7 @@ class Vision:
         *,
         reader: Reader | None = None,
         moderator: Moderator | None = None,
+        labeler: Labeler | None = None,
     ) -> None:
         self.detector = detector
         self.landmarker = landmarker
@@ -147,6 +169,7 @@ class Vision:
         self.describer = describer
         self.reader = reader
         self.moderator = moderator
+        self.labeler = labeler
 
     @classmethod
     def load(
@@ -155,6 +178,8 @@ class Vision:
         detector: str = "yunet-2023mar",
         landmarker: str = "mediapipe-face-landmarker",
         embedder: str = "sface-2021dec",
+        finder: str = "centernet-mobilenetv3",
+        classifier: str = "efficientnet-lite2",
         threads: int | None = None,
         commercial_only: bool = False,
     ) -> Vision:
@@ -181,6 +206,9 @@ class Vision:
                 _build(READERS, named("ppocr-v6-small-rec"), threads),
             ),
             moderator=_build(MODERATORS, named("open-nsfw"), threads),
+            labeler=Labels(
+                _build(THINGS, named(finder), threads), _build(CLASSIFIERS, named(classifier), threads)
+            ),
         )
 
     @property
@@ -214,6 +242,14 @@ class Vision:
         """
         return self.detector.glance(image, crowded=crowded)
 
+    def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
+        """What may be a face, by many looks, largest first, a hundred at most.
+
+        least: confidence, percent; under 60 much is told that is none. largest: side in
+        pixels of the closest look; less is quicker and misses small ones.
+        """
+        return self.detector.sweep(image, least, largest)
+
     def describe(
         self, image: Image, faces: Sequence[Face], asked: Collection[Attribute] = ()
     ) -> tuple[Description, ...]:
@@ -227,6 +263,10 @@ class Vision:
             replace(self.landmarker.describe(image, face, mesh), traits=shown)
             for face, mesh, shown in zip(faces, meshes, traits, strict=True)
         )
+
+    def label(self, image: Image) -> tuple[Label, ...]:
+        """What the picture shows, most probable first: names of the taxonomy."""
+        return self._labeler.label(image)
 
     def embed(
         self, image: Image, faces: Sequence[Face], described: Sequence[Description] | None = None
@@ -253,6 +293,17 @@ class Vision:
         if self.moderator is None:
             raise ModelError("no model here tells unsafe pictures")
         return self.moderator.judge(image)
+
+    @cached_property
+    def label_model(self) -> str:
+        """What Rekognition calls LabelModelVersion: the ids of the cards that labels come of."""
+        return "+".join(card.id for card in self._labeler.cards)
+
+    @property
+    def _labeler(self) -> Labeler:
+        if self.labeler is None:
+            raise ModelError("no model here labels pictures")
+        return self.labeler
 
     @cached_property
     def digest(self) -> str:

@@ -43,18 +43,21 @@ _PLAIN: Final = {
 }
 
 
-def to_onnx(model: bytes, weights: bytes, *, inner: Sequence[str] = ()) -> bytes:
+def to_onnx(model: bytes, weights: bytes, *, inner: Sequence[str] = (), outputs: Sequence[str] = ()) -> bytes:
     """The ONNX model that a model.json and its weights describe, for one picture at a time.
 
-    inner: steps whose results are given as well, after the outputs; of pictures, as (1, C, H, W).
+    inner: steps whose results are given as well, after the outputs; of pictures, as (1, C, H, W). outputs:
+    steps whose results are given instead of those the model is published to give; what none of them needs
+    is left out, known or not.
     Raises ModelError where the two do not fit together or the graph has a step that is not known here.
     """
     try:
         description = json.loads(model)
         graph = _Graph(tensors(description["weightsManifest"], weights))
-        for node in description["modelTopology"]["node"]:
+        nodes = description["modelTopology"]["node"]
+        for node in _needed(nodes, [*outputs, *inner]) if outputs else nodes:
             graph.add(node)
-        proto = graph.model([*_outputs(description, graph.last), *inner])
+        proto = graph.model([*(outputs or _outputs(description, graph.last)), *inner])
         onnx.checker.check_model(proto)
     except (KeyError, ValueError, IndexError, TypeError, onnx.checker.ValidationError) as odd:
         raise ModelError(f"this is no TensorFlow.js graph model that can be read: {odd!r}") from odd
@@ -87,6 +90,17 @@ def _outputs(description: Mapping[str, Any], last: str) -> list[str]:
     signature = description.get("signature") or description.get("userDefinedMetadata", {}).get("signature")
     named = (signature or {}).get("outputs", {})
     return [_source(each["name"]) for each in named.values()] or [last]
+
+
+def _needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+    """The steps that those outputs come of, in the order of the file, where a step follows what it takes."""
+    wanted = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if node["name"] in wanted:
+            wanted |= {_source(each.removeprefix("^")) for each in node.get("input", [])}
+            kept.append(node)
+    return kept[::-1]
 
 
 def _source(name: str) -> str:
@@ -173,6 +187,31 @@ class _Graph:
         self._step("ReduceMean", ins[0], self._constant(np.array([2, 3])), keepdims=int(keep))
         return keep
 
+    def concat(self, node: Node, ins: list[str]) -> bool:
+        *parts, axis = ins
+        if not self._pictures.issuperset(parts) or int(self._weights[axis].reshape(-1)[0]) not in {3, -1}:
+            raise ValueError(f"{node['name']} joins something else than the channels of pictures")
+        self._step("Concat", *parts, axis=1)
+        return True
+
+    def enlarge(self, node: Node, ins: list[str]) -> bool:
+        """Bilinear, to a fixed size; how TensorFlow places the pixels, it says in two flags."""
+        modes = {(False, False): "asymmetric", (True, False): "align_corners", (False, True): "half_pixel"}
+        mode = modes[_flag(node, "align_corners"), _flag(node, "half_pixel_centers")]
+        shape = self._step("Shape", ins[0], end=2)
+        size = self._step("Concat", shape, self._constant(self._weights[ins[1]].astype(np.int64)), axis=0)
+        attributes = {"mode": "linear", "coordinate_transformation_mode": mode}
+        self._step("Resize", ins[0], "", "", size, **attributes)
+        return True
+
+    def relu6(self, _node: Node, ins: list[str]) -> bool:
+        self._six(ins[0])
+        return ins[0] in self._pictures
+
+    def _six(self, value: str) -> str:
+        low, high = (self._constant(np.array(each, np.float32)) for each in (0, 6))
+        return self._step("Clip", value, low, high)
+
     def _placeholder(self, node: Node) -> bool:
         sides = [int(each["size"]) for each in node["attr"]["shape"]["shape"]["dim"]]
         _, height, width, channels = sides
@@ -196,6 +235,8 @@ class _Graph:
                 result = self._step("Add", result, self._operand(extras[0], picture=picture))
             elif name in {"Relu", "Sigmoid", "Tanh"}:
                 result = self._step(name, result)
+            elif name == "Relu6":
+                result = self._six(result)
             else:
                 raise ValueError(f"{node['name']} ends in {name}, which is not known")
 
@@ -245,11 +286,14 @@ def _padding(node: Node) -> str:
 
 
 _STEPS: Final[Mapping[str, Callable[[_Graph, Node, list[str]], bool]]] = {
+    "ConcatV2": _Graph.concat,
     "Conv2D": lambda graph, node, ins: graph.convolution(node, ins, depthwise=False),
     "_FusedConv2D": lambda graph, node, ins: graph.convolution(node, ins, depthwise=False),
     "DepthwiseConv2dNative": lambda graph, node, ins: graph.convolution(node, ins, depthwise=True),
     "FusedDepthwiseConv2dNative": lambda graph, node, ins: graph.convolution(node, ins, depthwise=True),
     "MaxPool": _Graph.max_pool,
     "Mean": _Graph.mean,
+    "Relu6": _Graph.relu6,
+    "ResizeBilinear": _Graph.enlarge,
     "_FusedMatMul": _Graph.dense,
 }

@@ -27,6 +27,7 @@ from typing import BinaryIO, Final
 import av
 import av.error
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -116,6 +117,29 @@ class Clip:
         """
         return _ahead(self._sampled(Fraction(rate)), self._limits.ahead, self._stopped, meanwhile)
 
+    @property
+    def working(self) -> int:
+        """Pixels of the longer side that pictures have at most."""
+        return self._limits.working
+
+    @property
+    def turns(self) -> int:
+        """Quarter turns to the left that make its frames upright."""
+        return self._turns
+
+    @property
+    def first(self) -> VideoFrame:
+        """Its first frame as it is stored."""
+        return self._first[1]
+
+    def every(self) -> Iterator[tuple[Fraction, VideoFrame]]:
+        """Every frame as it is stored, with its time in seconds, decoded in this thread. To be read once."""
+        return self._timed()
+
+    def upright(self, frame: VideoFrame) -> Image:
+        """A frame's picture, as frames() gives it."""
+        return Image(self._pixels(frame), b"")
+
     def at(self, timestamp_ms: int) -> Image:
         """The picture shown then. Not while frames() is read. Raises VideoError where there is none."""
         begin = Fraction(self._container.start_time or 0, av.time_base)
@@ -190,13 +214,13 @@ class Clip:
             yield last, frame
 
     def _pixels(self, frame: VideoFrame) -> Pixels:
-        width, height = self._shown(frame)
+        width, height = self.shown(frame)
         scale = min(1.0, self._limits.working / max(width, height))
         size = max(2, round(width * scale)), max(2, round(height * scale))
         plain = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
         return np.ascontiguousarray(np.rot90(plain, self._turns))
 
-    def _shown(self, frame: VideoFrame) -> tuple[int, int]:
+    def shown(self, frame: VideoFrame) -> tuple[int, int]:
         """Width and height in square pixels, before it is turned upright."""
         ratio = self._stream.sample_aspect_ratio or Fraction(1)
         return max(1, round(frame.width * ratio)), frame.height
@@ -226,6 +250,34 @@ def open_clip(source: Path | bytes, limits: Limits = LIMITS) -> Generator[Clip, 
 
     Raises VideoError (no video, no frame that can be read, frames too large, too long), when it is opened.
     """
+    with _container(source) as container:
+        yield Clip(container, limits)
+
+
+@contextmanager
+def open_sound(source: Path | bytes) -> Generator[Iterator[tuple[Fraction, AudioFrame]] | None, None, None]:
+    """The first sound of a clip, with the time of each part in seconds; None where there is none.
+
+    Raises VideoError where it cannot be read, also while it is."""
+    with _container(source) as container:
+        yield _heard(container) if container.streams.audio else None
+
+
+def _heard(container: InputContainer) -> Iterator[tuple[Fraction, AudioFrame]]:
+    begin = Fraction(container.start_time or 0, av.time_base)
+    at = Fraction(0)
+    try:
+        for part in container.decode(container.streams.audio[0]):
+            if part.pts is not None and part.time_base is not None:
+                at = part.pts * part.time_base - begin
+            yield at, part
+            at += Fraction(part.samples, part.sample_rate)
+    except av.error.FFmpegError as fault:
+        raise VideoError(f"the sound is damaged at about {float(at):.1f} s") from fault
+
+
+@contextmanager
+def _container(source: Path | bytes) -> Generator[InputContainer, None, None]:
     with _file(source) as file:
         try:
             container = av.open(
@@ -237,7 +289,7 @@ def open_clip(source: Path | bytes, limits: Limits = LIMITS) -> Generator[Clip, 
         except (av.error.FFmpegError, ValueError) as fault:
             raise VideoError("not a video that can be read, or cut off before its end") from fault
         with container:
-            yield Clip(container, limits)
+            yield container
 
 
 def _file(source: Path | bytes) -> BinaryIO:

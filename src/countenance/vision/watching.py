@@ -129,7 +129,7 @@ def look(
     def seen(frame: Frame, crowded: bool) -> Look:  # noqa: FBT001 - the pool passes it by place
         faces = vision.glance(frame.image, crowded=crowded)
         told = vision.describe(frame.image, faces, asked) if asked is not None else ()
-        return Look(frame, faces, told, _thumbnail(frame.image))
+        return Look(frame, faces, told, thumbnail(frame.image))
 
     threads, crowded = default_threads(), False
     with ThreadPoolExecutor(threads, thread_name_prefix="looking") as pool:
@@ -205,7 +205,7 @@ class _Following:
 
     def add(self, look: Look) -> None:
         before, self._look, self._now = self._look, look, {}
-        same = 1.0 if before is None else _resemblance(before.thumbnail, look.thumbnail)
+        same = 1.0 if before is None else resemblance(before.thumbnail, look.thumbnail)
         lean = tuple(map(_lean, look.sightings))
         numbers = self.tracker.add(lean, look.frame.timestamp_ms, cut=same < CUT, doubt=same < CHANGED)
         if self._vision is not None:
@@ -274,7 +274,7 @@ def _lean(seen: Sighting) -> Sighting:
 NO_POINTS: Final[Mapping[str, Point]] = MappingProxyType({})
 
 
-def _thumbnail(image: Image) -> Grey:
+def thumbnail(image: Image) -> Grey:
     """32 x 18 grey pixels, their mean taken off. Of a large frame every second, third ... line is taken."""
     step = max(2, max(image.width, image.height) // 480)
     small = cv2.resize(image.pixels[::step, ::step], (32, 18), interpolation=cv2.INTER_AREA)
@@ -282,7 +282,7 @@ def _thumbnail(image: Image) -> Grey:
     return np.asarray(grey - grey.mean())
 
 
-def _resemblance(one: Grey, other: Grey) -> float:
+def resemblance(one: Grey, other: Grey) -> float:
     """Correlation [-1, 1]. Two frames of one colour resemble each other."""
     lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
     if lengths < 1.0:

@@ -25,7 +25,7 @@ from typing import Any, Final
 import platformdirs
 
 from countenance.errors import ModelError
-from countenance.vision import carriers, faceapi, tfjs
+from countenance.vision import carriers, efficientnet, faceapi, tfjs
 from countenance.vision.calibration import Calibration, Genuine
 from countenance.vision.carriers import Carrier, FetchError, File, Report
 from countenance.vision.fold import fold
@@ -43,6 +43,8 @@ _CONVERSIONS: Final[Mapping[str, Callable[..., bytes]]] = {
     "fold-dequantize": fold,
     "tfjs": tfjs.to_onnx,
     "tfjs-faceres": partial(tfjs.to_onnx, inner=("conv_pw_11_relu/clip_by_value",)),
+    "tfjs-centernet": partial(tfjs.to_onnx, outputs=("tower_0/wh", "tower_0/keypoints")),
+    "torch-efficientnet": efficientnet.to_onnx,
     "face-api-expressions": faceapi.to_onnx,
     "face-api-ages": faceapi.ages_to_onnx,
 }

@@ -121,7 +121,7 @@ CALL = {"--operation": "identify", "--kind": "business", "--place": "US", "--pur
     ("wrong", "told"),
     [
         ({"--operation": "SearchFace"}, "no operation and no action; did you mean SearchFaces?"),
-        ({"--operation": "DetectLabels"}, "an operation of AWS's that is not offered here yet"),
+        ({"--operation": "RecognizeCelebrities"}, "an operation of AWS's that is not offered here yet"),
         ({"--place": "US-CAA"}, "no place 'US-CAA' in these packs; did you mean US-CA?"),
         ({"--seat": "US-MA-BOS"}, "the pack us-ma-bos defines it, and is not among them"),
         ({"--purpose": "generl"}, "no purpose 'generl' in these packs; did you mean general?\nKnown: access"),

@@ -1,0 +1,118 @@
+"""`countenance redact` on the two portraits, with the real models."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from countenance import settings
+from countenance.cli import redact, videos
+from countenance.types import Image
+from countenance.vision import Vision
+from countenance.vision.filming import FORMS, UNSHRUNK
+from countenance.vision.video import open_clip
+from tests.unit.cli.conftest import Shell
+from tests.unit.vision.films import film
+
+
+@pytest.fixture(scope="session")
+def vision() -> Vision:
+    return Vision.load()
+
+
+def people(vision: Vision, path: Path) -> int:
+    with Pillow.open(path) as picture:
+        return len(vision.detect(Image(np.asarray(picture.convert("RGB")), b"")))
+
+
+@pytest.fixture
+def pair(tmp_path: Path, hopper: Pillow.Image, collins: Pillow.Image) -> Path:
+    """Both in one photo that tells where it was taken and keeps a small uncovered copy, as cameras do."""
+    both = Pillow.new("RGB", (1024, 600))
+    both.paste(collins, (0, 0))
+    both.paste(hopper, (512, 0))
+    exif = Pillow.Exif()
+    exif[0x010E] = "At Jo's house"
+    exif.get_ifd(0x8825)[2] = (52.0, 31.0, 12.0)
+    path = tmp_path / "pair.jpg"
+    both.save(path, exif=exif, comment=b"badge 12", quality=95)
+    return path
+
+
+def test_a_photo(shell: Shell, home: Path, pair: Path, tmp_path: Path, vision: Vision) -> None:
+    assert people(vision, pair) == 2
+    target = tmp_path / "out.jpg"
+    assert "1 written" in shell("redact", pair, target, "--home", home).stdout
+    assert people(vision, target) == 0
+    data = target.read_bytes()
+    assert b"Jo's house" in pair.read_bytes()
+    assert not any(word in data for word in (b"Jo's", b"badge", b"Exif"))
+    with Pillow.open(target) as picture:
+        assert picture.size == (1024, 600)
+        assert not picture.getexif()
+    words = ("redact", pair, target, "--home", home)
+    assert "--force writes over it" in shell(*words, code=2).output
+    shell(*words, "--force", "--pixelate")
+    assert people(vision, target) == 0
+    assert "OUT is IN" in shell("redact", pair, pair, "--home", home, code=2).output
+
+
+def test_who_stays_and_who_goes(
+    shell: Shell, home: Path, pair: Path, tmp_path: Path, collins: Pillow.Image, vision: Vision
+) -> None:
+    face = tmp_path / "Eileen.png"
+    collins.save(face)
+    told = json.loads(
+        shell("redact", pair, tmp_path / "kept.png", "--home", home, "--keep", face, "--json").stdout
+    )
+    [photo] = told["Photos"]
+    stays = [each["BoundingBox"]["Left"] < 0.5 for each in photo["Faces"] if not each["Covered"]]
+    assert stays == [True]
+    assert people(vision, tmp_path / "kept.png") == 1
+    shell("redact", pair, tmp_path / "only.png", "--home", home, "--only", face)
+    assert people(vision, tmp_path / "only.png") == 1
+    words = ("redact", pair, tmp_path / "x.png", "--home", home, "--keep", face, "--only", face)
+    assert "take one of them" in shell(*words, code=2).output
+
+
+def test_a_folder(shell: Shell, home: Path, pair: Path, tmp_path: Path, vision: Vision) -> None:
+    album = tmp_path / "album"
+    (album / "spring").mkdir(parents=True)
+    (album / "spring" / "pair.jpg").write_bytes(pair.read_bytes())
+    (album / "notes.txt").write_text("not a photo")
+    report = tmp_path / "report.csv"
+    told = shell("redact", album, tmp_path / "out", "--home", home, "--report", report, code=1)
+    assert "notes.txt" in told.output
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert [path.name for path in written] == ["pair.jpg"]
+    assert people(vision, written[0]) == 0
+    rows = list(csv.DictReader(report.read_text().splitlines()))
+    assert sorted({row["kind"] for row in rows}) == ["error", "face"]
+    assert "lies in IN" in shell("redact", album, album / "out", "--home", home, code=2).output
+
+
+def test_a_clip(shell: Shell, home: Path, tmp_path: Path, collins: Pillow.Image, vision: Vision) -> None:
+    frame = np.full((512, 768, 3), 90, np.uint8)
+    frame[:, :512] = np.asarray(collins)
+    clip, target = tmp_path / "clip.mp4", tmp_path / "out.webm"
+    clip.write_bytes(film([frame] * 12, rate=12))
+    report, check = tmp_path / "report.csv", tmp_path / "check"
+    words = ("redact", clip, target, "--home", home, "--report", report, "--check", check)
+    assert "12 frames written without sound, 12 of them" in shell(*words).stdout
+    with open_clip(target, UNSHRUNK) as opened:
+        for _, shown in list(opened.every())[::5]:
+            assert vision.detect(opened.upright(shown)) == ()
+    assert "track" in {row["kind"] for row in csv.DictReader(report.read_text().splitlines())}
+    assert list((settings.load(home).buckets / videos.BUCKET).iterdir()) == []
+    clip.write_bytes(clip.read_bytes()[:3000])
+    assert "Unsupported codec" in shell(*words, "--force", code=1).output
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_the_endings_are_those_that_are_written() -> None:
+    assert tuple(FORMS) == redact.CLIPS
