@@ -63,7 +63,7 @@ def plain(card: zoo.Card) -> Callable[[Image], list[Found]]:
     def find(image: Image) -> list[Found]:
         small = cv2.resize(image.pixels, (SIDE, SIDE))
         edges, peaks = session.run(small[None].astype(np.float32))
-        boxes, scores, numbers = centernet.decode(edges[0], peaks[0])
+        boxes, scores, numbers = centernet.decode(edges[0], peaks[0], 0.0)
         rows = zip(boxes.tolist(), scores.tolist(), numbers.tolist(), strict=True)
         return [(CLASSES[k], Box(a, b, c - a, d - b), s) for (a, b, c, d), s, k in rows]
 

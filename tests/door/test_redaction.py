@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import multiprocessing
 import os
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from countenance import jobs, settings
+from countenance import settings
 from countenance.service import Service
 from countenance.types import Face, Image
 from countenance.vision.filming import UNSHRUNK
@@ -140,7 +139,6 @@ class DyingVision(FakeVision):
 
 
 def work_and_die(home: Path) -> None:
-    jobs.RENEWED = dt.timedelta(0)
     Service(settings.load(home), DyingVision()).work(never)
 
 

@@ -122,18 +122,11 @@ def _settle(told: dict[str, float], found: dict[str, list[Instance]], masses: Ma
     The detector says where an animal is better than which. Only a classifier that is nearly sure is heard:
     it speaks of the whole picture, where there may be two.
     """
-    known = taxonomy()
-    told_by_both = {
-        name
-        for entry in known.entries.values()
-        if entry.imagenet and _ANIMAL in known.lineages[entry.name]
-        for name in known.lineages[entry.name] & set(kinds().values())
-    }
-    for name in sorted(told_by_both):
+    for name in sorted(_of_both()):
         if masses[name] < _SURE:
             continue
         chance = curves()["class"](masses[name])
-        for other in sorted(told_by_both & told.keys() - {name}):
+        for other in sorted(_of_both() & told.keys() - {name}):
             _raise(told, name, math.sqrt(chance * told[other]))
             told[other] *= 1 - chance
             places = found.pop(other, [])
@@ -221,22 +214,30 @@ def kinds() -> Mapping[str, str]:
 
 
 @cache
-def _below() -> tuple[tuple[str, ...], Array]:
-    """Labels, and which of the classifier's classes each stands for or has below it, (labels, classes)."""
+def _of_both() -> frozenset[str]:
+    """The animals that both networks know."""
+    known, named = taxonomy(), set(kinds().values())
+    lines = (known.lineages[entry.name] for entry in known.entries.values() if entry.imagenet)
+    return frozenset(name for line in lines if _ANIMAL in line for name in line & named)
+
+
+@cache
+def _below() -> tuple[tuple[str, ...], Array, Array]:
+    """Labels; which of the classifier's classes each stands for or has below it, (labels, classes); and what
+    share of all classes that is, (labels,)."""
     names = tuple(taxonomy().entries)
     rows = np.zeros((len(names), imagenet.CLASSES), np.float32)
     place = {name: row for row, name in enumerate(names)}
     for name, entry in taxonomy().entries.items():
         for above in taxonomy().lineages[name]:
             rows[place[above], list(entry.imagenet)] = 1
-    return names, rows
+    return names, rows, rows.mean(1)
 
 
 def _masses(classes: Array) -> dict[str, float]:
     """The classifier's probability of each label: that of everything below it, beyond what a label of so many
     classes would be given for a picture of nothing (four classes in ten are animals)."""
-    names, rows = _below()
-    chance = rows.mean(1)
+    names, rows, chance = _below()
     beyond = (rows @ classes - chance) / (1 - chance)
     return dict(zip(names, beyond.clip(0, 1).tolist(), strict=True))
 

@@ -138,7 +138,7 @@ def test_memory_grows_by_little_more_than_what_is_found() -> None:
             size, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             assert len(watched.frames) == frames // 2
-            assert peak - size < 20 * 200 * 100 * 3
+            assert peak - size < 60 * 200 * 100 * 3  # of 500 frames and more
             return size
 
     assert (kept(1000) - kept(200)) / 400 < 3_000
