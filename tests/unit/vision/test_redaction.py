@@ -168,6 +168,16 @@ def test_every_frame_with_a_face_is_covered_and_no_other_scene() -> None:
         assert (np.abs(shown.astype(int) - RED).sum(2) < 150).sum() == 0, number
 
 
+@pytest.mark.parametrize("before", [RED, None])
+def test_a_shot_of_two_frames_is_looked_at(before: Colour | None) -> None:
+    frames = [square(before)] * 17 + [square(GREEN, 40, 140)] * 2 + [square(before)] * 20
+    data = lossless(frames)
+    plan = planned(FakeVision(), data)
+    shown = pictures(written(data, plan))
+    for number, pixels in enumerate(shown):
+        assert (np.abs(pixels.astype(int) - GREEN).sum(2) < 150).sum() == 0, number
+
+
 def test_who_stays_and_who_alone_goes() -> None:
     data = squares([(RED, GREEN)], frames=20)
     middle = [(35, 35), (35, 135)]
