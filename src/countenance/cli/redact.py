@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import uuid
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+from PIL import Image as Pillow
 
 from countenance import settings as homes
 from countenance.cli import declaring, door, pictures, redacted, terminal, videos
 from countenance.errors import PhotoError
 from countenance.settings import Settings
+from countenance.vision.redaction import smallest
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 """What a photo is written as, by its ending."""
@@ -240,7 +243,9 @@ def _photo(client: Any, one: Path, other: Path, wanted: Mapping[str, Any], *, fo
         raise
     with _written(other, force=force) as file:
         file.write(answer["RedactedImage"])
-    return {"Photo": str(one), "Faces": answer["Faces"]}
+    with Pillow.open(io.BytesIO(answer["RedactedImage"])) as picture:
+        least = smallest(*picture.size, moving=False)
+    return {"Photo": str(one), "Faces": answer["Faces"], "SmallestFace": least}
 
 
 def _small(path: Path) -> bytes:
@@ -284,7 +289,8 @@ def _whole(read: Callable[..., dict[str, Any]], job: str, answer: dict[str, Any]
     while token := answer.get("NextToken"):
         answer = read(JobId=job, NextToken=token)
         told["Tracks"] += answer["Tracks"]
-    return told
+    size = told["VideoMetadata"]["FrameWidth"], told["VideoMetadata"]["FrameHeight"]
+    return {**told, "SmallestFace": smallest(*size, moving=True)}
 
 
 def _name(suffix: str) -> str:

@@ -58,7 +58,12 @@ def show(target: Path, told: Shape) -> None:
         f"{target}: {told['Frames']} frames written {sound}, {told['CoveredFrames']} of them with something "
         f"covered. Faces followed: {len(told['Tracks'])}; in view at some time: {_in_view(told)}."
     )
+    click.echo(_least(told["SmallestFace"]))
     _table("Look at these frames before you publish", map(_check, told["Checks"]))
+
+
+def _least(pixels: int) -> str:
+    return f"Faces less than {pixels} pixels wide may be in view: they are not surely found at this size."
 
 
 def _in_view(told: Shape) -> int:
@@ -71,6 +76,8 @@ def _show_photos(photos: Sequence[Shape]) -> None:
     written = sum("Faces" in photo for photo in photos)
     covered = sum(face["Covered"] for face in faces)
     click.echo(f"{written} written; {covered} of what may be {len(faces)} faces covered.")
+    if written:
+        click.echo(_least(max(photo.get("SmallestFace", 0) for photo in photos)))
     for photo in photos:
         if "Error" in photo:
             click.echo(f"Error: {photo['Error']}", err=True)

@@ -34,6 +34,7 @@ SMALL: Final = 32.0  # pixels across on the canvas: beside faces under it, other
 LARGE: Final = (
     300.0  # pixels across on a closer look's canvas: it finds all up to 500, larger ones it may miss
 )
+QUARTERED: Final = 1.5  # times as long as a canvas: a larger picture is looked at in quarters too
 OVERLAPPING: Final = 0.125  # of a picture's side that its quarters share
 MOST: Final = 100  # faces, the largest, as in Rekognition; a sweep tells of all
 SWEPT: Final = (384, 640, 1280, 1920)  # canvases of a sweep
@@ -61,7 +62,7 @@ class YuNet:
         if closer > first and (small.any() or not len(rows)):
             rows = _joined(rows[~small], self._look(image.pixels, closer))
             small = _widths(rows) * closer / longest < SMALL
-            if longest > 1.5 * closer and small.any():
+            if longest > QUARTERED * closer and small.any():
                 rows = _joined(rows[~small], self._quarters(image.pixels, closer))
         return _faces(rows, image)[:MOST]
 
@@ -74,7 +75,7 @@ class YuNet:
         bright = cv2.LUT(image.pixels, BRIGHTENING)
         looks = [self._look(image.pixels, size, least / 100) for size in SWEPT if size <= largest]
         looks += [self._look(bright, size, least / 100) for size in BRIGHTENED]
-        if max(image.width, image.height) > 1.5 * largest:
+        if max(image.width, image.height) > QUARTERED * largest:
             looks.append(self._quarters(image.pixels, largest, least / 100))
         rows = suppress(np.concatenate(looks), OVERLAP)
         return _faces(rows, image)

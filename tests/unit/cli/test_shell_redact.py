@@ -49,7 +49,9 @@ def pair(tmp_path: Path, hopper: Pillow.Image, collins: Pillow.Image) -> Path:
 def test_a_photo(shell: Shell, home: Path, pair: Path, tmp_path: Path, vision: Vision) -> None:
     assert people(vision, pair) == 2
     target = tmp_path / "out.jpg"
-    assert "1 written" in shell("redact", pair, target, "--home", home).stdout
+    told = shell("redact", pair, target, "--home", home).stdout
+    assert "1 written" in told
+    assert "Faces less than 8 pixels wide may be in view" in told
     assert people(vision, target) == 0
     data = target.read_bytes()
     assert b"Jo's house" in pair.read_bytes()
@@ -129,6 +131,7 @@ def test_who_stays_in_a_clip_is_told_listed_and_shown(
     words = ("redact", clip, tmp_path / "out.webm", "--home", home, "--keep", face)
     told = shell(*words, "--report", report, "--check", check).stdout
     assert "in view at some time: 1." in told
+    assert "Faces less than 12 pixels wide may be in view" in told
     assert "this face stays in view" in told
     rows = [row for row in csv.DictReader(report.read_text().splitlines()) if row["reasons"] == "STAYS"]
     assert {row["from_ms"] for row in rows} >= {"0", "417"}

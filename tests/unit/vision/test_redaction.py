@@ -386,3 +386,16 @@ def test_of_the_one_who_alone_goes_one_comparison_in_a_hundred_is_missed(vision:
     )
     assert ours == (pytest.approx(0.0098, abs=5e-4), pytest.approx(0.794, abs=5e-3))
     assert at_fifty == (pytest.approx(0.0547, abs=5e-4), pytest.approx(0.1, abs=5e-3))
+
+
+@pytest.mark.parametrize("longest", [1280, 1920])
+def test_the_smallest_face_that_is_told_of_is_found(vision: Vision, collins: Image, longest: int) -> None:
+    least = redaction.smallest(longest, 720, moving=True)
+    [face, *_] = vision.detect(collins)
+    share = least / (face.box.width * collins.width)
+    small = cv2.resize(collins.pixels, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    frame = np.full((720, longest, 3), 120, np.uint8)
+    frame[300 : 300 + len(small), 500 : 500 + len(small)] = small
+    assert vision.sweep(Image(frame, b""), redaction.TOLD, redaction.CANVAS)
+    assert redaction.smallest(4096, 2304, moving=False) == 15
+    assert redaction.smallest(1080, 1920, moving=False) == 15
