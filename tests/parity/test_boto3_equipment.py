@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,19 @@ from PIL import ImageDraw
 from countenance.operations import equipment
 from countenance.operations.equipment import Person
 from countenance.types import Box, Face, Instance, Landmarks, OrganisationKind, Point, Trait
+from countenance.vision import zoo
 from tests.parity.conftest import House, refusal
-from tests.parity.photos import eileen, encoded, nobody, opened
+from tests.parity.photos import eileen, encoded, grace, nobody, opened
 
 CLOTH = [(271, 114), (268, 133), (261, 153), (244, 171), (221, 179), (200, 168), (185, 148), (181, 128),
          (180, 108), (224, 116)]  # fmt: skip
 """From ear to ear over Eileen Collins' nose, pixels."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights() -> None:
+    zoo.pull(*zoo.fetched_for("labels", commercial_only=False))
+
 
 FACE, HAND = "FACE_COVER", "HAND_COVER"
 
@@ -57,6 +65,15 @@ def test_a_mask_is_told_with_the_face_it_covers(client: Any) -> None:
     assert answer["ProtectiveEquipmentModelVersion"].endswith("celeba-heads")
     not_offered = answer["ResponseMetadata"]["HTTPHeaders"]["x-countenance-not-offered"]
     assert not_offered == "HAND_COVER, HEAD_COVER"
+
+
+def test_without_the_weights_of_labels_it_says_what_to_do(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTENANCE_MODELS", str(tmp_path))
+    with pytest.raises(ClientError) as caught:
+        client.detect_protective_equipment(Image={"Bytes": grace()})
+    assert "countenance models pull labels" in refusal(caught)[1]
 
 
 def test_a_bare_face_wears_none(client: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from countenance.errors import InvalidParameter
-from countenance.operations import Call, Done, Operation, Tools, always, photos, render
+from countenance.operations import Call, Done, Operation, Tools, always, extras, photos, render
 from countenance.types import Action, Attribute, Box, Face, Image, Instance, Trait
 from countenance.vision import Vision
 
@@ -53,6 +53,7 @@ def detect_protective_equipment(call: Call, tools: Tools) -> Done:
             detail=f"{call.operation} is not offered here: what tells masks is not for commercial use, and "
             "this home is commercial_only"
         )
+    extras.needed(call, "labels", tools.vision.labeler.cards)
     summary = call.request.get("SummarizationAttributes")
     if summary is not None and not summary["RequiredEquipmentTypes"]:
         raise InvalidParameter(detail="SummarizationAttributes.RequiredEquipmentTypes names nothing")
