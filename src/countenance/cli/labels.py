@@ -38,7 +38,13 @@ from countenance.errors import PhotoError
     "for again, so that a run that was stopped goes on.",
 )
 @click.option("--find", "words", metavar="WORDS", help="Search a list that --csv wrote: 'dog outdoors'.")
-@click.option("--min-confidence", type=terminal.PERCENT, default=55.0, show_default=True)
+@click.option(
+    "--min-confidence",
+    type=terminal.PERCENT,
+    default=55.0,
+    show_default=True,
+    help="How probable a label must be.",
+)
 @click.option("--max", "most", type=click.IntRange(1, 1000), default=1000, help="The most labels of a photo.")
 @click.option("--properties", is_flag=True, help="Tell colours, brightness, sharpness and contrast as well.")
 @declaring.options
@@ -111,7 +117,9 @@ def _labels(client: Any, photo: Photo, asked: Mapping[str, Any]) -> Mapping[str,
 
 def _show(photo: Photo, answer: Mapping[str, Any]) -> None:
     width, height = photo.size
-    click.echo(f"{photo.path}: {width} x {height}, {len(answer['Labels']) or 'no'} labels")
+    click.echo(
+        f"{click.format_filename(photo.path)}: {width} x {height}, {len(answer['Labels']) or 'no'} labels"
+    )
     rows = [
         (
             label["Name"],
@@ -166,5 +174,5 @@ def _find(places: Sequence[Path], words: str, least: float, *, as_json: bool) ->
         terminal.print_json([{"photo": hit.path, **hit.labels} for hit in hits])
         return
     for hit in hits:
-        click.echo(hit.path)
+        click.echo(os.fsencode(hit.path))  # as it is in the folder, UTF-8 or not
     click.echo(f"{len(hits) or 'No'} {'photo' if len(hits) == 1 else 'photos'}.", err=True)

@@ -45,6 +45,8 @@ def look(
         for path in paths:
             try:
                 photo = pictures.read(path)
+                if path not in places and not pictures.is_picture(photo):
+                    continue
                 answer = asking(client, photo)
                 found.append(photos.facts_of(photo, answer, **{name: answer[name] for name in told}))
             except PhotoError as fault:  # the next may well be good
@@ -65,11 +67,9 @@ def look(
 
 
 def _paths(places: Sequence[Path]) -> Iterator[Path]:
-    """The photos named, and those below the folders named; what is no picture there is passed over."""
+    """The photos named, and the files below the folders named; what is no picture there is passed over."""
     for place in places:
         if not place.is_dir():
             yield place
             continue
-        for item in Folder(place):
-            if item.fault or pictures.is_picture(pictures.read(Path(item.place))):
-                yield Path(item.place)
+        yield from (Path(item.place) for item in Folder(place))

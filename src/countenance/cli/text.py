@@ -64,7 +64,8 @@ def _show(photo: Photo, answer: Mapping[str, Any]) -> None:
     lines = _lines(answer)
     width, height = photo.size
     click.echo(
-        f"{photo.path}: {width} x {height}, {len(lines) or 'no'} {'line' if len(lines) == 1 else 'lines'}"
+        f"{click.format_filename(photo.path)}: {width} x {height}, "
+        f"{len(lines) or 'no'} {'line' if len(lines) == 1 else 'lines'}"
     )
     rows = [
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -85,9 +86,66 @@ def test_search_asks_for_all_words_and_takes_the_longest_name(tmp_path: Path) ->
     assert [hit.path for hit in search(path, "Golden retriever, outdoors", 55)] == ["a"]
     assert [hit.path for hit in search(path, "dog", 95)] == ["b", "c"]
     assert search(path, "dog", 99.5) == []
-    for words, told in (("golden", "'golden'"), ("outdor", "did you mean Outdoors"), (" , ", "needs a word")):
+    for words, told in (
+        ("wretched", "'wretched'"),
+        ("outdor", "did you mean Outdoors"),
+        (" , ", "needs a word"),
+    ):
         with pytest.raises(PhotoError, match=told):
             search(path, words, 55)
+
+
+def test_search_knows_aliases_and_labels_that_no_photo_shows(shell: Shell, tmp_path: Path) -> None:
+    path = archive(tmp_path / "list.csv", a="Bicycle 90.0; Person 80.0")
+    assert shell("labels", "--find", "bike human", path).stdout == "a\n"
+    nothing = shell("labels", "--find", "volcano", path)
+    assert (nothing.stdout, nothing.stderr) == ("", "No photos.\n")
+
+
+def test_a_list_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    path = archive(tmp_path / "list.csv", a="Dog 90.0", b="Cat 80.0")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [hit.path for hit in search(path, "dog", 55)] == ["a"]
+    with Archive(path) as list_:
+        list_.add("c", path.stat(), [])
+    assert [row["path"] for row in rows(path)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"a,1\n", "line 2 has 2 cells"),
+        (b"a,1,1,Dog 97;1 x,\n", "is not written"),
+        (b'a,1,1,"Dog\n', "2 has 4|cells"),
+    ],
+)
+def test_a_line_that_was_touched_gets_a_sentence(tmp_path: Path, line: bytes, told: str) -> None:
+    path = archive(tmp_path / "list.csv")
+    path.write_bytes(path.read_bytes() + line)
+    with pytest.raises(PhotoError, match=told):
+        search(path, "dog", 55)
+
+
+def test_a_list_where_there_is_no_folder_gets_a_sentence(shell: Shell, album: Path, home: Path) -> None:
+    told = shell("labels", album, "--csv", album / "none" / "l.csv", "--home", home, code=1).output
+    assert "l.csv cannot be opened: No such file" in told
+
+
+def test_odd_names_and_files_that_cannot_be_read_hinder_nothing(
+    shell: Shell, running: TestServer, album: Path, tmp_path: Path
+) -> None:
+    odd = os.fsencode(album / "spring") + b"/b\xff.jpg"
+    os.link(album / "spring" / "IMG_1.jpg", odd)
+    (album / "gone.jpg").symlink_to(album / "nowhere.jpg")
+    target, home = tmp_path / "list.csv", ("--home", running.settings.home)
+    first = shell("labels", album, "--csv", target, *home, code=1)
+    assert "5 photos labelled" in first.output
+    assert "gone.jpg cannot be read: No such file" in first.stderr
+    assert (
+        "0 photos labelled, 5 known already" in shell("labels", album, "--csv", target, *home, code=1).output
+    )
+    found = shell("labels", "--find", "person", target).stdout_bytes.splitlines()
+    assert odd in found
 
 
 @pytest.mark.parametrize("content", ["path,labels\n", "hello\n", "\x00"])

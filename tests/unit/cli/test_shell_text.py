@@ -59,6 +59,16 @@ def test_lines_are_drawn_into_one_photo(
     assert "name just one" in shell("text", signs, "--home", running.home, "--save", drawn, code=1).output
 
 
+def test_a_file_of_a_folder_that_cannot_be_read_is_told_and_the_others_are_read(
+    shell: Shell, running: TestServer, signs: Path
+) -> None:
+    (signs / "gone.png").symlink_to(signs / "nowhere.png")
+    result = shell("text", signs, "--home", running.home, "--json", code=1)
+    found = json.loads(result.stdout)
+    assert [Path(each["photo"]).name for each in found if "error" not in each] == ["left.png", "platform.png"]
+    assert "gone.png cannot be read" in result.stderr
+
+
 def test_one_bad_photo_does_not_hide_the_good_ones(shell: Shell, running: TestServer, signs: Path) -> None:
     bad = signs / "notes.txt"
     result = shell("text", bad, signs / "left.png", "--home", running.home, "--json", code=1)
