@@ -117,17 +117,18 @@ def test_confidence_is_asked_for_at_the_start(house: House) -> None:
 def test_pages_hold_every_line_once_in_every_order(house: House) -> None:
     job = found(house, [PERSON, BEACH, (RED, BLUE), BEACH])
     for order, lines in itertools.product(("TIMESTAMP", "NAME"), ("TIMESTAMPS", "SEGMENTS")):
-        how = {"SortBy": order, "AggregateBy": lines}
-        whole, seen = read(house, job, **how), []
-        token: dict[str, Any] = {}
+        whole, seen = read(house, job, SortBy=order, AggregateBy=lines), []
+        how: dict[str, Any] = {"SortBy": order, "AggregateBy": lines, "MaxResults": 3}
         while True:
-            page = house.call("GetLabelDetection", JobId=job, MaxResults=3, **how, **token).result()
+            page = house.call("GetLabelDetection", JobId=job, **how).result()
             seen += [(each["Timestamp"], each["Label"]["Name"]) for each in page["Labels"]]
             if "NextToken" not in page:
                 break
-            token = {"NextToken": page["NextToken"]}
-            other = house.call("GetLabelDetection", JobId=job, **token, SortBy="NAME" if order else None)
-            assert order == "NAME" or other.error is not None
+            how["NextToken"] = page["NextToken"]
+            other = "NAME" if order == "TIMESTAMP" else "TIMESTAMP"
+            strange = house.call("GetLabelDetection", JobId=job, **{**how, "SortBy": other})
+            assert strange.error is not None
+            assert strange.error.code == "InvalidPaginationTokenException"
         assert seen == whole
 
 
