@@ -1,7 +1,7 @@
 """What stored video shows: Start/GetLabelDetection, frame by frame, or in segments.
 
 Each label of each frame is a line, kept in the order of time and in that of names, and so is each segment: a
-reading sorts nothing. What the order of names needs is held while the job runs, some 75 bytes a line.
+reading sorts nothing. What the order of names needs is held while the job runs, some 70 bytes a line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONFIDENCE: Final = 50.0
 """The least Confidence of a job that names none (Rekognition's, percent; of a photo it is 55)."""
 
 MOST_SEEN: Final = 5_000_000
-"""Labels of all frames of a clip: six hours with forty-six a frame. They hold some 400 MB."""
+"""Labels of all frames of a clip: six hours with forty-six a frame. They hold some 350 MB."""
 
 PLACES: Final = 5
 """Decimals of a percent and of a box's numbers that are kept: a hundredth of a pixel of 1,000."""
