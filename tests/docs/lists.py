@@ -156,6 +156,8 @@ NOTES: Mapping[str, str] = {
     "DetectModerationLabels": "Its weights are fetched only when asked for. One label, `Explicit`; the "
     "header `x-countenance-not-offered` names those that no model here backs "
     "([moderation.md](moderation.md)).",
+    "DetectProtectiveEquipment": "Masks alone: of hands and heads nothing is told, and nobody is said to "
+    "wear what is asked for there ([equipment.md](equipment.md)).",
     "TagResource": "At most 200 tags a collection. The region in the ARN is ignored.",
     "UntagResource": "",
     "ListTagsForResource": "",

@@ -14,6 +14,7 @@ from countenance.operations import (
     always,
     distinguishing,
     enrolment,
+    equipment,
     erasure,
     faces,
     galleries,
@@ -72,6 +73,7 @@ SERVED: Mapping[str, Operation] = {
     **redaction.OPERATIONS,
     **text.OPERATIONS,
     **moderation.OPERATIONS,
+    **equipment.OPERATIONS,
     **{name: _nothing(member) for name, member in _EMPTY_LISTS.items()},
 }
 

@@ -42,7 +42,7 @@ class Detector(Protocol):
         """The same of a frame of a clip, quicker. crowded: the frame before had small faces."""
 
     def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
-        """What may be a face, largest first, a hundred at most. least: confidence, percent."""
+        """All that may be a face, largest first, however many. least: confidence, percent."""
 
 
 class Landmarker(Protocol):
@@ -192,8 +192,9 @@ class Vision:
             return zoo.card(identity, commercial_only=commercial_only)
 
         offered = zoo.offered(commercial_only=commercial_only)
+        faces = _build(DETECTORS, named(detector), threads)
         return cls(
-            _build(DETECTORS, named(detector), threads),
+            faces,
             _build(LANDMARKERS, named(landmarker), threads),
             _build(EMBEDDERS, named(embedder), threads),
             Attributes(
@@ -207,7 +208,9 @@ class Vision:
             ),
             moderator=_build(MODERATORS, named("open-nsfw"), threads),
             labeler=Labels(
-                _build(THINGS, named(finder), threads), _build(CLASSIFIERS, named(classifier), threads)
+                _build(THINGS, named(finder), threads),
+                _build(CLASSIFIERS, named(classifier), threads),
+                faces,
             ),
         )
 
@@ -243,7 +246,7 @@ class Vision:
         return self.detector.glance(image, crowded=crowded)
 
     def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
-        """What may be a face, by many looks, largest first, a hundred at most.
+        """All that may be a face, by many looks, largest first, however many.
 
         least: confidence, percent; under 60 much is told that is none. largest: side in
         pixels of the closest look; less is quicker and misses small ones.

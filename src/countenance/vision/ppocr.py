@@ -9,6 +9,7 @@ runs its networks with threads of its own (docs/decisions/0021-text-and-moderati
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,12 +26,16 @@ from countenance.vision.runtime import Session, Tensor
 
 Array = npt.NDArray[np.float32]
 
-CANVASES: Final = (640, 1024, 1408, 1920)  # long sides, pixels; each in three shapes
+CANVASES: Final = (640, 1024, 1408, 1920)  # long sides, pixels
+LARGEST: Final = 1920 * 1440  # pixels of a canvas: the network holds 360 bytes for each
+STRIDE: Final = 32  # pixels: the sides of a canvas are multiples of it
 INK: Final = 0.3  # a pixel is of text from here on (RapidOCR, thresh)
 SURE: Final = 0.5  # the mean over a line's rectangle from here on (RapidOCR, box_thresh)
 GROWN: Final = 1.6  # the network marks a line's core; its area over its outline, so many times, is the rest
 LEAST: Final = 3.0  # pixels of the canvas: a core thinner than that is a speck
-MOST: Final = 1000  # places looked at
+MOST: Final = 1000  # outlines looked at
+LINES: Final = 250  # lines that are told, the largest: a page of print has sixty
+AT_ONCE: Final = 8  # lines read before their answers are made text: an answer has 75 KB for each STEP
 HEIGHT: Final = 48  # pixels, of a line as the other two networks take it
 TURNED: Final = 192  # pixels: the width at which a line's direction is told
 UPRIGHT: Final = 1.5  # a rectangle so many times as high as wide is a line that runs up or down
@@ -39,17 +44,18 @@ STEP: Final = 8  # pixels of a line's width for each column of the reader's answ
 
 
 class LineFinder:
-    """Finds lines of text."""
+    """Finds lines of text, in one picture at a time: a second one beside it would hold another gigabyte."""
 
-    def __init__(self, card: zoo.Card, threads: int | None = None) -> None:
+    def __init__(self, card: zoo.Card, threads: int | None = None) -> None:  # noqa: ARG002
         self.card = card
-        self._session = Session(card.id, lambda: zoo.load(card), threads)
+        self._session = Session(card.id, lambda: zoo.load(card), threads=1, any_shape=True)
 
     def find(self, pixels: Pixels) -> list[Array]:
-        """The corners of each line, in no order. Raises ModelError."""
-        canvas, scale = _fit(pixels)
+        """The corners of each line, the largest first. Raises ModelError."""
+        canvas = _fit(pixels)
         [heat] = self._session.run(canvas)
-        return [corners / scale for corners in _rectangles(heat[0, 0])]
+        grown = np.array(np.divide(pixels.shape[1::-1], canvas.shape[:1:-1]), np.float32)
+        return [corners * grown for corners in _rectangles(heat[0, 0])]
 
 
 class LineTurner:
@@ -91,14 +97,15 @@ class LineReader:
 
     def read(self, lines: Sequence[Pixels]) -> list[Reading]:
         """What each line says. Raises ModelError."""
-        inputs = []
-        for line in lines:
-            width = round(HEIGHT * line.shape[1] / line.shape[0])
-            inputs.append(_normal(line, min(WIDEST, max(STEP, width))))
-        outputs = self._session.map(inputs)
-        return [
-            self._reading(output[0][0], each.shape[3]) for output, each in zip(outputs, inputs, strict=True)
-        ]
+        told = []
+        for first in range(0, len(lines), AT_ONCE):
+            inputs = [_normal(line, _width(line)) for line in lines[first : first + AT_ONCE]]
+            outputs = self._session.map(inputs)
+            told += [
+                self._reading(columns[0], each.shape[3])
+                for (columns,), each in zip(outputs, inputs, strict=True)
+            ]
+        return told
 
     def _reading(self, columns: Tensor, width: int) -> Reading:
         """The likeliest sign of each column; one that repeats its neighbour's, and the blank, say nothing."""
@@ -133,19 +140,16 @@ def cut(pixels: Pixels, corners: Array) -> tuple[Pixels, Array]:
     return np.asarray(line, np.uint8), corners
 
 
-def _fit(pixels: Pixels) -> tuple[Tensor, float]:
-    """The picture scaled on a canvas, 1 x 3 x H x W, and the scale. Smaller pictures are enlarged at most
-    twice."""
+def _fit(pixels: Pixels) -> Tensor:
+    """The picture scaled to a canvas, 1 x 3 x H x W: at most twice as large, its shape kept but for the
+    stride."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
     canvas = next((size for size in CANVASES if size >= longest), CANVASES[-1])
-    scale = min(canvas / longest, 2.0)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    rows, columns = (canvas * 3 // 4 if side <= canvas * 3 // 4 else canvas for side in small.shape[:2])
-    tensor = np.zeros((1, 3, rows, columns), np.float32)
-    tensor[0, :, : size[1], : size[0]] = _turned(small)
-    return tensor, scale
+    scale = min(canvas / longest, math.sqrt(LARGEST / (width * height)), 2.0)
+    size = [STRIDE * max(1, round(side * scale / STRIDE)) for side in (width, height)]
+    sampling = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return _turned(cv2.resize(pixels, size, interpolation=sampling))[None]
 
 
 def _rectangles(heat: Tensor) -> list[Array]:
@@ -158,8 +162,9 @@ def _rectangles(heat: Tensor) -> list[Array]:
         if min(width, height) < LEAST or _mean(heat, cv2.boxPoints((middle, (width, height), angle))) < SURE:
             continue
         more = GROWN * width * height / (width + height)  # twice the distance that the outline moves out
-        found.append(_ordered(cv2.boxPoints((middle, (width + more, height + more), angle))))
-    return found
+        size = width + more, height + more
+        found.append((size[0] * size[1], _ordered(cv2.boxPoints((middle, size, angle)))))
+    return [corners for _, corners in sorted(found, key=lambda each: -each[0])[:LINES]]
 
 
 def _mean(heat: Tensor, corners: Array) -> float:
@@ -178,6 +183,11 @@ def _ordered(corners: Array) -> Array:
     left = across[:2][np.argsort(across[:2, 1], kind="stable")]
     right = across[2:][np.argsort(across[2:, 1], kind="stable")]
     return np.array([left[0], right[0], right[1], left[1]], np.float32)
+
+
+def _width(line: Pixels) -> int:
+    """Of a line when it is HEIGHT high."""
+    return min(WIDEST, max(STEP, round(HEIGHT * int(line.shape[1]) / int(line.shape[0]))))
 
 
 def _normal(line: Pixels, width: int, canvas: int = 0) -> Tensor:

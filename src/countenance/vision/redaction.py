@@ -26,7 +26,7 @@ from countenance.vision.covering import around, widened
 from countenance.vision.runtime import default_threads
 from countenance.vision.tracking import OVERLAP, Sighting, Track, Tracker
 from countenance.vision.video import Clip
-from countenance.vision.watching import CUT, LIT, Grey, resemblance, thumbnail
+from countenance.vision.watching import CUT, LIT, MOST, Grey, resemblance, thumbnail
 
 RATE: Final = 8.0
 """Frames a second that faces are looked for in (docs/redaction.md has what fewer leave uncovered)."""
@@ -179,12 +179,15 @@ def survey(vision: Vision, clip: Clip, chosen: Chosen | None, progress: Progress
     """Read a clip through and find what is to be covered.
 
     chosen: whose faces stay or alone are covered; None covers everybody. rate: frames a second looked at.
-    Raises VideoError for a damaged clip, ModelError, and what `progress` raises.
+    Raises VideoError for a damaged clip or one with too many faces to hold, ModelError, and what `progress` raises.
     """
     following = _Following(vision, chosen)
-    frames = array("q")
+    frames, seen = array("q"), 0
     for look in _looks(vision, clip, frames, rate):
         following.add(look)
+        seen += len(look.faces)
+        if seen > MOST:
+            raise VideoError(f"more than {MOST:,} faces; nothing is written: redact parts of the clip")
         progress(look.at)
     trails, hints = [], []
     for track in following.tracker.tracks():

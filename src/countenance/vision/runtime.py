@@ -54,7 +54,8 @@ class Session:
     each new input shape. threads: processors to use. of_pixels: run() takes (1, H, W, C) where the
     network wants (1, C, H, W). OpenVINO's convolutions take pixels in our order, so nothing is turned around
     (7 to 10 % of detection's time), and float32 (from uint8 it turns them twice: 12 % more). Bit by bit the
-    same results.
+    same results. any_shape: compile once for inputs of every shape, a sixth slower to run, where they rarely
+    have the same shape twice.
 
     Each thread has a stream of its own: a photo takes 57 ms of processor time so, and 80 where two threads
     share one (docs/decisions/0003-one-inference-runtime.md).

@@ -35,7 +35,7 @@ LARGE: Final = (
     300.0  # pixels across on a closer look's canvas: it finds all up to 500, larger ones it may miss
 )
 OVERLAPPING: Final = 0.125  # of a picture's side that its quarters share
-MOST: Final = 100  # faces, the largest, as in Rekognition
+MOST: Final = 100  # faces, the largest, as in Rekognition; a sweep tells of all
 SWEPT: Final = (384, 640, 1280, 1920)  # canvases of a sweep
 BRIGHTENED: Final = (256, 384, 640)  # and of its looks at a brightened picture
 # The square root of brightness. Measured on a dim audience, out of focus: of the faces that CenterFace finds
@@ -63,17 +63,19 @@ class YuNet:
             small = _widths(rows) * closer / longest < SMALL
             if longest > 1.5 * closer and small.any():
                 rows = _joined(rows[~small], self._quarters(image.pixels, closer))
-        return _faces(rows, image)
+        return _faces(rows, image)[:MOST]
 
     def sweep(self, image: Image, least: float, largest: int = SWEPT[-1]) -> tuple[Face, ...]:
-        """What may be a face, by many looks, some of them brightened; largest first, a hundred at most.
+        """All that may be a face, by many looks, some of them brightened; largest first, however many.
 
-        least: confidence, percent; detect() tells from 60. largest: of the canvases to look on. Raises
-        ModelError.
+        least: confidence, percent; detect() tells from 60. largest: of the canvases to look on; a picture
+        that is much larger is looked at in quarters too. Raises ModelError.
         """
         bright = cv2.LUT(image.pixels, BRIGHTENING)
         looks = [self._look(image.pixels, size, least / 100) for size in SWEPT if size <= largest]
         looks += [self._look(bright, size, least / 100) for size in BRIGHTENED]
+        if max(image.width, image.height) > 1.5 * largest:
+            looks.append(self._quarters(image.pixels, largest, least / 100))
         rows = suppress(np.concatenate(looks), OVERLAP)
         return _faces(rows, image)
 
@@ -87,12 +89,12 @@ class YuNet:
         first, closer = _sides(longest, GLANCES)
         near = self._look(image.pixels, closer, snug=True) if crowded and first < closer <= longest else None
         if near is not None and 0 < _widths(near).max(initial=0) * closer / longest < LARGE:
-            return _faces(near, image)
+            return _faces(near, image)[:MOST]
         rows = self._look(image.pixels, first, snug=True)
         small = _widths(rows) * first / longest < SMALL
         if near is None and closer > first and (small.any() or not len(rows)):
             near = self._look(image.pixels, closer, snug=True)
-        return _faces(rows if near is None else _joined(rows[~small], near), image)
+        return _faces(rows if near is None else _joined(rows[~small], near), image)[:MOST]
 
     def _look(self, pixels: Pixels, longest: int, least: float = THRESHOLD, *, snug: bool = False) -> Array:
         """The faces on one canvas of that long side, best first, in pixels of the picture."""
@@ -102,14 +104,14 @@ class YuNet:
         rows[:, :-1] /= scale
         return rows
 
-    def _quarters(self, pixels: Pixels, longest: int) -> Array:
+    def _quarters(self, pixels: Pixels, longest: int, least: float = THRESHOLD) -> Array:
         """The faces in the picture's four overlapping quarters. One cut by an inner edge is left out."""
         height, width = pixels.shape[:2]
         rows, columns = (round(side * (1 + OVERLAPPING) / 2) for side in (height, width))
         found = []
         for top in (0, height - rows):
             for left in (0, width - columns):
-                part = self._look(pixels[top : top + rows, left : left + columns], longest)
+                part = self._look(pixels[top : top + rows, left : left + columns], longest, least)
                 part[:, :-1] += np.tile([left, top], 7)
                 inner_x = columns if left == 0 else width - columns
                 inner_y = rows if top == 0 else height - rows
@@ -199,7 +201,7 @@ def _joined(rows: Array, closer: Array) -> Array:
 
 
 def _faces(rows: Array, image: Image) -> tuple[Face, ...]:
-    order = np.argsort(-_areas(rows), kind="stable")[:MOST]
+    order = np.argsort(-_areas(rows), kind="stable")
     return tuple(_face(row, image) for row in rows[order].tolist())
 
 

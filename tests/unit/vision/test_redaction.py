@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from tests.clips import clip as squares
@@ -19,7 +20,7 @@ from countenance.errors import VideoError
 from countenance.types import Box, Embedding, Face, Image, Landmarks, Pixels, Point
 from countenance.vision import Vision, filming, images, redaction
 from countenance.vision.checking import Reason, checks
-from countenance.vision.covering import Method
+from countenance.vision.covering import Method, cover, widened
 from countenance.vision.redaction import LEAD_MS, Chosen, Mark, Plan, Trail
 from countenance.vision.tracking import Sighting, Track
 from countenance.vision.video import open_clip
@@ -269,3 +270,21 @@ def test_a_file_that_is_no_clip(tmp_path: Path) -> None:
     path.write_bytes(b"no clip")
     with pytest.raises(VideoError):
         filming.film(path, plan_of(), io.BytesIO(), filming.form("a.webm"))
+
+
+def test_of_a_crowd_everybody_is_covered(vision: Vision, collins: Image) -> None:
+    """Rekognition tells of a hundred faces at most; here none is left out."""
+    face = cv2.resize(collins.pixels[20:330, 90:400], (90, 90), interpolation=cv2.INTER_AREA)
+    image = Image(np.tile(face, (10, 14, 1)), b"")
+    found = redaction.in_photo(vision, image, None)
+    assert len(found) >= 140
+    pixels = image.pixels.copy()
+    cover(pixels, [widened(face.box) for face, covered in found if covered], Method.BOX)
+    assert not vision.detect(Image(pixels, b""))
+    assert len(planned(vision, film([image.pixels] * 2)).at(0)) >= 140
+
+
+def test_a_clip_of_more_faces_than_can_be_held_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "MOST", 20)
+    with pytest.raises(VideoError, match="more than 20 faces; nothing is written"):
+        planned(FakeVision(), squares([(RED, BLUE)], frames=20))

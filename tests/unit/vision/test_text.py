@@ -12,7 +12,7 @@ from tests.written import written
 from countenance.errors import ModelError
 from countenance.types import Image, Line, Point
 from countenance.vision import Vision
-from countenance.vision.ppocr import CANVASES, LineFinder, cut
+from countenance.vision.ppocr import LARGEST, LineFinder, _fit, cut
 
 SIGN = ("Please keep left", "Platform 17")
 
@@ -107,9 +107,16 @@ def test_no_corner_lies_beyond_the_picture(vision: Vision) -> None:
     assert all(0 <= corner.x <= 1 and 0 <= corner.y <= 1 for corner in corners)
 
 
-def test_every_canvas_fits_the_network(vision: Vision) -> None:
-    """Its sides must be multiples of 32, at three quarters too."""
-    assert all(size % 128 == 0 for size in CANVASES)
+def test_a_square_picture_takes_no_more_than_a_wide_one(vision: Vision) -> None:
+    """What the network holds grows with the canvas, so that is bounded."""
+    canvases = []
+    finder = LineFinder(vision.reader.finder.card)  # type: ignore[union-attr]
+    for height, width in ((4096, 4096), (4096, 3072), (80, 4096), (100, 100), (1000, 750)):
+        canvas = _fit(np.zeros((height, width, 3), np.uint8))
+        canvases.append(canvas.shape[2] * canvas.shape[3])
+        assert all(side % 32 == 0 for side in canvas.shape[2:])
+        assert finder.find(np.zeros((height, width, 3), np.uint8)) == []
+    assert max(canvases) <= 1.05 * LARGEST
 
 
 def test_a_line_is_cut_level_whichever_way_its_corners_run() -> None:
