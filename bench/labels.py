@@ -1,6 +1,6 @@
 """What DetectLabels finds, on COCO and on scenes: the tables of docs/numbers-labels.md.
 
-    python bench/labels.py --data DIR [--only coco|scenes|speed]
+    python bench/labels.py --data DIR [--only coco|scenes|people|speed]
 
 `coco`: mean average precision at an overlap of a half, of our boxes and of the plain recipe of the same
 network (no second box of a thing left out, scores as they come), in one run; and of the labels of whole
@@ -9,11 +9,13 @@ them. Nothing was fitted on these photographs; but the network was trained on CO
 they are some.
 `scenes`: every second photograph of each folder, half B: whether the folder's place is among the first five
 labels. Calibration error: how far Confidence lies from how often it is right, by bins of equal size.
+`people`: how many portraits of people are given the label of an animal, by the groups that the sets name.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,7 @@ from countenance.vision.centernet import CLASSES, SIDE, CenterNet
 from countenance.vision.colours import Painted
 from countenance.vision.labels import kinds
 from countenance.vision.runtime import Session
+from countenance.vision.taxonomy import taxonomy
 
 PLACES = {
     "buildings": "Building",
@@ -181,6 +184,40 @@ def scenes(vision: Vision, data: Path) -> None:
     print(f"  calibration error                {calibration_error(told):.3f} ({len(told)} places asked of)")
 
 
+def people(vision: Vision, data: Path) -> None:
+    """Faces that are given any animal's label, of each group the sample is the same in every run."""
+    print("people: portraits given an animal's label    n   from 20   from 55   the worst")
+    for group, paths in _portraits(data).items():
+        worst: list[tuple[float, str]] = []
+        for path in paths:
+            image = images.decode(path.read_bytes(), limits=images.Limits(smallest=30))
+            animals = [
+                (each.confidence, each.name)
+                for each in vision.label(image)
+                if "Animal" in taxonomy().lineages[each.name]
+            ]
+            worst.append(max(animals, default=(0.0, "none")))
+        some, likely = (sum(confidence >= least for confidence, _ in worst) for least in (20, 55))
+        top, name = max(worst)
+        print(f"  {group:<40} {len(paths):>5} {some:>9} {likely:>9}   {name} {top:.1f}")
+
+
+def _portraits(data: Path) -> dict[str, list[Path]]:
+    """By set and group: utkface sixty a group, fairface all, lfw a hundred people."""
+    groups: dict[str, list[Path]] = {}
+    races = ("White", "Black", "Asian", "Indian", "other")
+    for number, race in enumerate(races):
+        every = sorted((data / "utkface").glob(f"*_*_{number}_*.jpg"))
+        groups[f"utkface, {race}"] = every[:: len(every) // 60][:60]  # of all ages: names begin with them
+    with (data / "fairface" / "labels.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            path = data / "fairface" / "images" / row["file"]
+            groups.setdefault(f"fairface, {row['race']}", []).append(path)
+    persons = sorted((data / "lfw" / "images").iterdir())[::10][:100]
+    groups["lfw"] = [min(person.glob("*.jpg")) for person in persons]
+    return groups
+
+
 def speed(vision: Vision, data: Path) -> None:
     """Processor time of everything beyond decoding, one thread: of ten rounds the least, of ten photos the
     middle."""
@@ -201,10 +238,10 @@ def speed(vision: Vision, data: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--only", choices=["coco", "scenes", "speed"])
+    parser.add_argument("--only", choices=["coco", "scenes", "people", "speed"])
     chosen = parser.parse_args()
     vision = Vision.load(threads=1)
-    for name, part in {"coco": coco, "scenes": scenes, "speed": speed}.items():
+    for name, part in {"coco": coco, "scenes": scenes, "people": people, "speed": speed}.items():
         if chosen.only in {None, name}:
             part(vision, chosen.data)
 

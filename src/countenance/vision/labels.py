@@ -5,13 +5,16 @@ everything below it, a scene's share among all scenes. Curves fitted on labelled
 make probabilities of these. A label is as probable as its best evidence, and never less than what lies below
 it; so a thing that both networks see is said once, with the detector's boxes. Where the detector knows what
 animal it is, the classifier, which has no giraffe, does not call it a cheetah as well.
+
+Nobody is to be told as an animal. Where there is a human face, only an animal that the detector sees beside
+the faces is told; and the taxonomy has no ape and no monkey.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -21,7 +24,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from countenance.types import Image, Instance, Label
+from countenance.types import Box, Face, Image, Instance, Label
 from countenance.vision import imagenet, zoo
 from countenance.vision.centernet import Thing
 from countenance.vision.taxonomy import Scene, taxonomy
@@ -36,6 +39,8 @@ _FLAT: Final = (
     3.0  # grey levels: the spread of a plain picture's shrunk pixels, compression and noise included
 )
 _ANIMAL: Final = "Animal"
+_PERSON: Final = "Person"
+_BESIDE: Final = 0.5  # the probability of an animal's box from which it is taken to be there, beside a face
 _NOWHERE: Final = 0.3  # what speaks for no scene, beside the classifier's whole probability of 1
 
 
@@ -55,6 +60,13 @@ class Classifier(Protocol):
 
     def classify(self, image: Image) -> Array:
         """The probability of each class. Raises ModelError."""
+
+
+class Faces(Protocol):
+    """Finds human faces."""
+
+    def detect(self, image: Image) -> tuple[Face, ...]:
+        """The faces of a picture. Raises ModelError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +94,12 @@ def curves() -> Mapping[str, Curve]:
 
 
 class Labels:
-    """A Labeler over a finder and a classifier."""
+    """A Labeler over a finder, a classifier and who finds the faces, beside which few animals are told."""
 
-    def __init__(self, finder: Finder, classifier: Classifier) -> None:
+    def __init__(self, finder: Finder, classifier: Classifier, faces: Faces) -> None:
         self.finder = finder
         self.classifier = classifier
+        self.faces = faces
 
     @property
     def cards(self) -> tuple[zoo.Card, zoo.Card]:
@@ -96,8 +109,10 @@ class Labels:
         """What the picture shows, most probable first; of equals, the narrower first. Raises ModelError."""
         if plain(image):
             return ()
-        things, classes = self.finder.find(image), self.classifier.classify(image)
-        found, masses = _found(things), _masses(classes)
+        things, masses = self.finder.find(image), _masses(self.classifier.classify(image))
+        if faces := self.faces.detect(image):
+            things, masses = _beside(faces, things, masses)
+        found = _found(things)
         known = curves()
         told = {name: known["thing"](score) for name, score in best(things).items()}
         _settle(told, found, masses)
@@ -114,6 +129,35 @@ def plain(image: Image) -> bool:
     """Whether it is of one colour all over, as a lens cap's picture is: it shows nothing."""
     small = cv2.resize(image.pixels, (64, 64), interpolation=cv2.INTER_AREA)
     return float(small.std(axis=(0, 1)).max()) < _FLAT
+
+
+def _beside(
+    faces: Sequence[Face], things: Iterable[Thing], masses: Mapping[str, float]
+) -> tuple[tuple[Thing, ...], dict[str, float]]:
+    """What is left of both networks' word in a picture of people: of animals, those that are likely there,
+    in boxes that hold no face's middle, and what the classifier says of these same ones."""
+    likely = curves()["box"]
+    left = tuple(
+        thing
+        for thing in things
+        if not _is_animal(kinds()[thing.kind])
+        or (likely(thing.score) >= _BESIDE and not any(_holds(thing.box, face.box) for face in faces))
+    )
+    there = {kinds()[thing.kind] for thing in left if _is_animal(kinds()[thing.kind])}
+    lineages = taxonomy().lineages
+    return left, {
+        name: mass if not _is_animal(name) or lineages[name] & there else 0.0 for name, mass in masses.items()
+    }
+
+
+def _is_animal(name: str) -> bool:
+    return _ANIMAL in taxonomy().lineages[name]
+
+
+def _holds(box: Box, face: Box) -> bool:
+    """Whether the face's middle lies in the box."""
+    across, down = face.left + face.width / 2, face.top + face.height / 2
+    return box.left <= across <= box.left + box.width and box.top <= down <= box.top + box.height
 
 
 def _settle(told: dict[str, float], found: dict[str, list[Instance]], masses: Mapping[str, float]) -> None:
@@ -140,17 +184,18 @@ def _agreed(name: str, chance: float, seen: Mapping[str, float]) -> float:
     """The chance that a label of the classifier is right, beside what the detector has seen.
 
     What fills a picture, and is of a kind that the detector knows, it sees as well: then both count alike.
-    And another animal than the detector's is most likely that one, misread.
+    And another animal than the detector's is most likely that one, misread; or the person.
     """
     lineages = taxonomy().lineages
     kind = [seen.get(each, 0.0) for each in lineages[name] if each in kinds().values()]
     if kind:
         return math.sqrt(chance * max(kind))
-    if _ANIMAL in lineages[name]:
+    if _is_animal(name):
         others = [
             each
             for each in seen
-            if _ANIMAL in lineages[each] and name not in lineages[each] and each not in lineages[name]
+            if each == _PERSON
+            or (_is_animal(each) and name not in lineages[each] and each not in lineages[name])
         ]
         chance *= 1 - max((seen[each] for each in others), default=0.0)
     return chance

@@ -9,6 +9,7 @@ between two sightings over all that lies between its two places, so that none fl
 from __future__ import annotations
 
 import itertools
+import math
 from array import array
 from bisect import bisect_left
 from collections import defaultdict, deque
@@ -50,11 +51,9 @@ LEAD_MS: Final = 500
 BRIEF_MS: Final = 250
 """The same for what is seen but once or twice, and never surely."""
 
-MARK_MS: Final = 500
-"""Between two comparisons of a face that is followed with those who are named; its ends reach as far."""
-
-BRIDGE_MS: Final = 2_000
-"""Between two comparisons that agree, for a face that is followed from one to the other."""
+BRIDGE_MS: Final = 250
+"""Between two comparisons that agree, for a face that is followed from one to the other: two looks. What lies
+nearer than that without a cut is one movement; nobody takes another's place in it and gives it back."""
 
 LEGIBLE: Final = 32.0
 """Pixels across: a smaller face is not compared with anybody."""
@@ -89,18 +88,23 @@ class Chosen:
     known: float
     other: float
 
-    def stays(self, face: Embedding) -> bool:
-        """Whether a face is known to be one that is not covered."""
-        nearest = max(float(face.vector @ each.vector) for each in self.people)
+    def nearest(self, face: Embedding) -> float:
+        """The cosine with the photo that a face is most like."""
+        return max(float(face.vector @ each.vector) for each in self.people)
+
+    def let(self, nearest: float) -> bool:
+        """Whether a face as near as that is not covered."""
         return nearest >= self.known if self.keeps else nearest < self.other
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A comparison of a face that is followed with those who are named."""
+    """A comparison of a face that is followed with those who are named. doubt: the larger, the nearer to the
+    other answer; of a face that could not be read beside another, endless."""
 
     at: int
     stays: bool
+    doubt: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,16 +131,15 @@ class Trail:
         return around([seen[after - 1].face.box, seen[after].face.box])
 
     def stays(self, at: int) -> bool:
-        """Whether it is known then whose face it is, and that it is not to be covered: the comparisons before
-        and after agree, or the only one there is, is near."""
+        """Whether it is known then that it is not to be covered: it was compared in this very frame, or shortly
+        before and shortly after, and not otherwise the time before."""
         after = bisect_left(self.marks, at, key=lambda mark: mark.at)
         around_it = self.marks[max(0, after - 1) : after + 1]
-        if not around_it or not all(mark.stays for mark in around_it):
+        if not all(mark.stays for mark in around_it):
             return False
-        if len(around_it) == 2:
-            return around_it[1].at - around_it[0].at <= BRIDGE_MS
-        end = self.track.end_ms if at > around_it[0].at else self.track.start_ms
-        return abs(end - around_it[0].at) <= MARK_MS
+        if after < len(self.marks) and self.marks[after].at == at:
+            return True
+        return len(around_it) == 2 and around_it[1].at - around_it[0].at <= BRIDGE_MS
 
 
 def _drifting(nearest: Sequence[Sighting], at: int) -> Box:
@@ -179,7 +182,8 @@ def survey(vision: Vision, clip: Clip, chosen: Chosen | None, progress: Progress
     """Read a clip through and find what is to be covered.
 
     chosen: whose faces stay or alone are covered; None covers everybody. rate: frames a second looked at.
-    Raises VideoError for a damaged clip or one with too many faces to hold, ModelError, and what `progress` raises.
+    Raises VideoError for a damaged clip or one with too many faces to hold, ModelError, and what `progress`
+    raises.
     """
     following = _Following(vision, chosen)
     frames, seen = array("q"), 0
@@ -332,24 +336,22 @@ class _Following:
         return Trail(track, tuple(self.marks[track.number]), first, last)
 
     def _compare(self, look: _Look, numbers: Sequence[int], chosen: Chosen) -> None:
-        due = []
-        for place, number in enumerate(numbers):
-            marks = self.marks[number]
-            near = any(
-                _touch(look.faces[place].box, other.box)
-                for rank, other in enumerate(look.faces)
-                if rank != place
-            )
-            if near or not marks or look.at - marks[-1].at >= MARK_MS:
-                due.append(place)
-        stays = judged(self._vision, look.image, [look.faces[place] for place in due], chosen)
-        for place, answer in zip(due, stays, strict=True):
-            if answer is not None:
-                self.marks[numbers[place]].append(Mark(look.at, answer))
+        """A mark of each face that can be read. One that cannot, beside another, may be anybody: it is no
+        longer known who is followed."""
+        answers = judged(self._vision, look.image, look.faces, chosen)
+        for place, (face, nearest) in enumerate(zip(look.faces, answers, strict=True)):
+            marks = self.marks[numbers[place]]
+            others = (other for rank, other in enumerate(look.faces) if rank != place)
+            if nearest is not None:
+                doubt = -nearest if chosen.keeps else nearest
+                marks.append(Mark(look.at, chosen.let(nearest), doubt))
+            elif any(_touch(face.box, other.box) for other in others):
+                marks.append(Mark(look.at, stays=False))
 
 
-def judged(vision: Vision, image: Image, faces: Sequence[Face], chosen: Chosen) -> list[bool | None]:
-    """Whether each face is known to stay; None where it is too small, dark or turned to tell."""
+def judged(vision: Vision, image: Image, faces: Sequence[Face], chosen: Chosen) -> list[float | None]:
+    """The cosine of each face with whoever is named and most like it; None where it is too small, dark or
+    turned to tell."""
     plain = [face for face in faces if face.confidence >= SURE and face.box.width * image.width >= LEGIBLE]
     described = vision.describe(image, plain)
     legible = [
@@ -358,7 +360,7 @@ def judged(vision: Vision, image: Image, faces: Sequence[Face], chosen: Chosen) 
         if told.quality.brightness >= LIT and max(abs(told.pose.yaw), abs(told.pose.pitch)) <= TURNED
     ]
     embedded = vision.embed(image, [face for face, _ in legible], [told for _, told in legible])
-    known = {id(face): chosen.stays(each) for (face, _), each in zip(legible, embedded, strict=True)}
+    known = {id(face): chosen.nearest(each) for (face, _), each in zip(legible, embedded, strict=True)}
     return [known.get(id(face)) for face in faces]
 
 
@@ -373,5 +375,7 @@ def in_photo(vision: Vision, image: Image, chosen: Chosen | None) -> list[tuple[
     faint = vision.sweep(image, LASTING[1])
     faces = [*sure, *(face for face in faint if all(face.box.overlap(each.box) < 0.3 for each in sure))]
     faces.sort(key=lambda face: -face.box.area)
-    stays = judged(vision, image, faces, chosen) if chosen else [None] * len(faces)
-    return [(face, not known) for face, known in zip(faces, stays, strict=True)]
+    if chosen is None:
+        return [(face, True) for face in faces]
+    answers = judged(vision, image, faces, chosen)
+    return [(face, near is None or not chosen.let(near)) for face, near in zip(faces, answers, strict=True)]

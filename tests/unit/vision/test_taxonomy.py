@@ -74,3 +74,14 @@ def test_meanings_are_wordnets_numbers_and_no_two_alike() -> None:
 )
 def test_ancestors_nearest_first(name: str, above: tuple[str, ...]) -> None:
     assert KNOWN.ancestors(name) == above
+
+
+def test_no_label_is_an_ape_or_a_monkey() -> None:
+    primates = set(range(365, 385))  # of ImageNet's thousand classes
+    assert primates <= set(KNOWN.folded)
+    assert not primates & {number for entry in KNOWN.entries.values() for number in entry.imagenet}
+    word = re.compile(
+        r"\b(ape|primate|monkey|baboon|gorilla|chimpanzee|orangutan|gibbon|macaque|lemur)s?\b", re.IGNORECASE
+    )
+    for entry in KNOWN.entries.values():
+        assert not any(word.search(text) for text in (entry.name, *entry.aliases))
