@@ -19,6 +19,7 @@ from countenance.vision.video import open_clip
 Shape = Mapping[str, Any]
 
 WHY: Final = {
+    "STAYS": "this face stays in view; is it the right one?",
     "FAINT": "may be a face, and is not covered",
     "BEGINS": "a face is covered from here on; was it there before?",
     "ENDS": "a face is not covered any more; is it still there?",
@@ -55,9 +56,14 @@ def show(target: Path, told: Shape) -> None:
     sound = "with its sound" if told["HasSound"] else "without sound"
     click.echo(
         f"{target}: {told['Frames']} frames written {sound}, {told['CoveredFrames']} of them with something "
-        f"covered, {len(told['Tracks'])} faces followed."
+        f"covered. Faces followed: {len(told['Tracks'])}; in view at some time: {_in_view(told)}."
     )
     _table("Look at these frames before you publish", map(_check, told["Checks"]))
+
+
+def _in_view(told: Shape) -> int:
+    """How many of those that were followed are not covered all the time."""
+    return sum(track["Covered"] != "ALL" for track in told["Tracks"])
 
 
 def _show_photos(photos: Sequence[Shape]) -> None:

@@ -1,14 +1,15 @@
 """Which frames of a covered clip a person should look at: those where a face is likeliest in view. Pure.
 
-Each has its reasons. What the detector half saw and is not covered comes first, then faces that are no longer
-covered although nothing explains where they went, then faces that were followed on weak grounds.
+Each has its reasons. Faces that stay are listed in any case. Then what the detector half saw and is not
+covered comes first, then faces that are no longer covered although nothing explains where they went, then
+faces that were followed on weak grounds. Of a frame that is listed, all that is in view is.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
@@ -17,7 +18,7 @@ from countenance.types import Box, Face
 from countenance.vision.redaction import SURE, Plan, Trail
 
 SHARE: Final = 0.02
-"""Of all frames that are listed, at most; of a clip of fewer than fifty, one."""
+"""Of all frames that are listed, at most; of a clip of fewer than fifty, one. Faces that stay come on top."""
 
 APART_MS: Final = 250
 """Between two frames that are listed for one place: what one shows, so does the other."""
@@ -36,6 +37,7 @@ PROFILE: Final = 0.15
 
 
 class Reason(StrEnum):
+    STAYS = "STAYS"
     FAINT = "FAINT"
     BEGINS = "BEGINS"
     ENDS = "ENDS"
@@ -46,6 +48,7 @@ class Reason(StrEnum):
 
 
 WEIGHTS: Final = {
+    Reason.STAYS: 2.0,
     Reason.FAINT: 1.0,
     Reason.ENDS: 0.5,
     Reason.BEGINS: 0.5,
@@ -59,7 +62,7 @@ WEIGHTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A frame to look at, and where in it. at: its time, milliseconds. weight: how much it matters, to 1."""
+    """A place to look at. at: its frame's time, milliseconds. weight: how much it matters."""
 
     at: int
     box: Box
@@ -68,20 +71,41 @@ class Check:
 
 
 def checks(plan: Plan) -> list[Check]:
-    """The frames that a person should look at, in order of time."""
+    """What a person should look at, in order of time: every place of the frames that are listed."""
     most = max(1, int(SHARE * len(plan.frames)))
-    chosen: list[Check] = []
-    for each in sorted(_candidates(plan), key=lambda check: (-check.weight, check.at)):
-        if len(chosen) >= most:
-            break
-        if not any(
-            abs(each.at - other.at) < APART_MS and each.box.overlap(other.box) > 0 for other in chosen
-        ):
-            chosen.append(each)
-    by_frame: dict[int, Check] = {}
-    for each in chosen:
-        by_frame.setdefault(each.at, each)
-    return [by_frame[at] for at in sorted(by_frame)]
+    candidates = sorted(_candidates(plan), key=lambda check: (-check.weight, check.at))
+    staying = [moment for trail in plan.trails for moment in _shown(trail)]
+    listed: dict[int, list[Check]] = {}
+    for each in candidates:
+        near = (other for at, others in listed.items() if abs(each.at - at) < APART_MS for other in others)
+        if each.at in listed:
+            listed[each.at].append(each)
+        elif len(listed) < most and not any(each.box.overlap(other.box) > 0 for other in near):
+            listed[each.at] = [each]
+    frames = {*listed, *staying}
+    places = [each for each in candidates if each.at in frames]
+    places += [each for at in frames for each in _staying(plan, at)]
+    merged: dict[tuple[int, Box], Check] = {}
+    for each in sorted(places, key=lambda check: (check.at, -check.weight)):
+        first = merged.setdefault((each.at, each.box), each)
+        if first is not each:
+            merged[each.at, each.box] = replace(first, reasons=(*first.reasons, *each.reasons))
+    return list(merged.values())
+
+
+def _shown(trail: Trail) -> set[int]:
+    """When a face that stays is to be looked at: first and last in view, and where it was most in doubt."""
+    shown = [mark for mark in trail.marks if trail.stays(mark.at)]
+    if not shown:
+        return set()
+    return {shown[0].at, shown[-1].at, max(shown, key=lambda mark: mark.doubt).at}
+
+
+def _staying(plan: Plan, at: int) -> Iterator[Check]:
+    for trail in plan.trails:
+        place = trail.place(at)
+        if place is not None and trail.stays(at):
+            yield Check(at, place, (Reason.STAYS,), WEIGHTS[Reason.STAYS])
 
 
 def _candidates(plan: Plan) -> Iterator[Check]:

@@ -131,8 +131,8 @@ class Trail:
         return around([seen[after - 1].face.box, seen[after].face.box])
 
     def stays(self, at: int) -> bool:
-        """Whether it is known then that it is not to be covered: it was compared in this very frame, or shortly
-        before and shortly after, and not otherwise the time before."""
+        """Whether it is known then that it is not to be covered: it was compared in this very frame, or
+        shortly before and shortly after, and not otherwise the time before."""
         after = bisect_left(self.marks, at, key=lambda mark: mark.at)
         around_it = self.marks[max(0, after - 1) : after + 1]
         if not all(mark.stays for mark in around_it):

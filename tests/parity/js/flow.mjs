@@ -13,12 +13,12 @@ import {
   DeleteFacesCommand,
   DescribeCollectionCommand,
   DetectFacesCommand,
-  DetectLabelsCommand,
   IndexFacesCommand,
   InvalidImageFormatException,
   InvalidParameterException,
   ListCollectionsCommand,
   ListTagsForResourceCommand,
+  RecognizeCelebritiesCommand,
   RekognitionClient,
   ResourceAlreadyExistsException,
   ResourceNotFoundException,
@@ -109,9 +109,9 @@ await refused(
   "Request has invalid image format",
 );
 await refused(
-  new DetectLabelsCommand({ Image: { Bytes: person } }),
+  new RecognizeCelebritiesCommand({ Image: { Bytes: person } }),
   InvalidParameterException,
-  "Request has invalid parameters: DetectLabels is not offered here yet",
+  "Request has invalid parameters: RecognizeCelebrities is not offered here yet",
 );
 
 const gone = await client.send(new DeleteCollectionCommand({ CollectionId }));

@@ -114,5 +114,26 @@ def test_a_clip(shell: Shell, home: Path, tmp_path: Path, collins: Pillow.Image,
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+def test_who_stays_in_a_clip_is_told_listed_and_shown(
+    shell: Shell, home: Path, tmp_path: Path, collins: Pillow.Image, hopper: Pillow.Image
+) -> None:
+    frame = np.full((512, 1024, 3), 90, np.uint8)
+    frame[:, :512] = np.asarray(collins)
+    frame[:, 512:] = np.asarray(hopper)[:512]
+    clip, face = tmp_path / "clip.mp4", tmp_path / "Eileen.png"
+    clip.write_bytes(film([frame] * 6, rate=12))
+    collins.save(face)
+    report, check = tmp_path / "report.csv", tmp_path / "check"
+    words = ("redact", clip, tmp_path / "out.webm", "--home", home, "--keep", face)
+    told = shell(*words, "--report", report, "--check", check).stdout
+    assert "in view at some time: 1." in told
+    assert "this face stays in view" in told
+    rows = [row for row in csv.DictReader(report.read_text().splitlines()) if row["reasons"] == "STAYS"]
+    assert {row["from_ms"] for row in rows} >= {"0", "417"}
+    assert all(float(row["left"]) < 0.5 for row in rows)
+    with Pillow.open(check / "check-1.png") as sheet:
+        assert sheet.height > 400
+
+
 def test_the_endings_are_those_that_are_written() -> None:
     assert tuple(FORMS) == redact.CLIPS

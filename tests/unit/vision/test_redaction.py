@@ -265,6 +265,30 @@ def test_what_is_listed_is_one_frame_in_fifty_and_the_likeliest_first() -> None:
     assert len(checks(plan_of(trail(seen(80, 0.4, 65.0, 0.01)), frames=10))) == 1
 
 
+def test_of_a_frame_that_is_listed_every_place_in_view_is() -> None:
+    hints = [(400, seen(400, left, 50.0).face) for left in (0.1, 0.5, 0.8)]
+    listed = checks(plan_of(frames=100, hints=[*hints, (2000, seen(2000, 0.1, 45.0).face)]))
+    assert [each.at for each in listed] == [400, 400, 400, 2000]
+    assert {each.box.left for each in listed} == {0.1, 0.5, 0.8}
+
+
+def test_whoever_stays_is_listed_first_last_and_where_it_was_least_sure() -> None:
+    doubts = [-0.9, -0.8, -0.55, -0.7, -0.9]
+    marks = [Mark(400 + 120 * number, stays=True, doubt=each) for number, each in enumerate(doubts)]
+    sure = trail(*(seen(mark.at, 0.4) for mark in marks), marks=marks)
+    hint = (640, seen(640, 0.8, 30.0).face)
+    listed = checks(plan_of(sure, frames=25, hints=[(80, seen(80, 0.1, 55.0).face), hint]))
+    assert [(each.at, each.reasons[0].value) for each in listed] == [
+        (80, "FAINT"),
+        (400, "STAYS"),
+        (640, "STAYS"),
+        (640, "FAINT"),
+        (880, "STAYS"),
+    ]
+    hidden = checks(plan_of(trail(*(seen(mark.at, 0.4) for mark in marks)), frames=25))
+    assert Reason.STAYS not in {reason for each in hidden for reason in each.reasons}
+
+
 def test_what_is_seen_once_and_faintly_is_not_covered_but_what_lasts_is() -> None:
     assert not redaction.covers(Track(0, (seen(0, 0.4, 55.0), seen(200, 0.4, 30.0))))
     assert redaction.covers(Track(0, tuple(seen(at, 0.4, 41.0) for at in (0, 120, 240))))
