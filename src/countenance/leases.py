@@ -160,6 +160,13 @@ class Lease:
             self._write(results.pack(lines[: results.LINES]), order)
             del lines[: results.LINES]
 
+    def ready(self, facts: str) -> None:
+        """Make sure that the job can end with these facts and all that was told, before something is done
+        that cannot be undone. Raises TooMuch, Lost, Cancelled, StorageError."""
+        rest = sum(len(results.pack(lines)) for lines in self._lines.values() if lines)
+        self._fit(self._size + rest + len(facts))
+        self.renew()
+
     def began(self, connection: Connection, decision: int) -> None:
         """The decision that lets this attempt work is written. Discards what an earlier one found."""
         self._change(connection, decision=decision)

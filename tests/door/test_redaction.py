@@ -14,6 +14,8 @@ import pytest
 from PIL import Image as Pillow
 
 from countenance import settings
+from countenance.leases import Lease, TooMuch
+from countenance.operations import redaction
 from countenance.service import Service
 from countenance.types import Face, Image
 from countenance.vision.filming import UNSHRUNK
@@ -154,6 +156,39 @@ def test_a_worker_that_is_killed_leaves_no_file_and_the_next_one_writes_it(house
     house.sql("UPDATE jobs SET until = until - 60")
     assert house.service.work(never) == f"StartFaceRedaction {job}: succeeded"
     assert len(colours(house)) == 40
+
+
+def test_what_somebody_put_there_after_a_worker_was_killed_stays(house: House) -> None:
+    shown(house)
+    job = start(house)
+    house.sql("UPDATE jobs SET attempts = 1")
+    target(house).write_bytes(b"somebody's")
+    assert "none is written over" in str(house.service.work(never))
+    assert target(house).read_bytes() == b"somebody's"
+    assert house.call("GetFaceRedaction", JobId=job).result()["JobStatus"] == "FAILED"
+
+
+@pytest.mark.parametrize("why", ["cancelled", "too much"])
+def test_a_job_that_cannot_end_publishes_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """It is cancelled, or has found more than jobs may keep, when all is written and only the end is left."""
+    shown(house)
+    job = start(house)
+    written = redaction.film
+
+    def film(*args: Any, **how: Any) -> Any:
+        done = written(*args, **how)
+        if why == "cancelled":
+            house.call("CancelJob", JobId=job).result()
+        else:
+            monkeypatch.setattr(Lease, "_fit", lambda *_: (_ for _ in ()).throw(TooMuch("too much")))
+        return done
+
+    monkeypatch.setattr(redaction, "film", film)
+    house.service.work(never)
+    assert house.call("GetFaceRedaction", JobId=job).result()["JobStatus"] == "FAILED"
+    assert not target(house).exists()
 
 
 def test_a_photo(house: House) -> None:

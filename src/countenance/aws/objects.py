@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import boto3
-from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -32,6 +31,12 @@ LARGEST = 15 * 1024 * 1024
 
 LARGEST_VIDEO = 10 * 1024**3
 """Bytes of a clip (Rekognition's limit)."""
+
+LARGEST_PUT = 5 * 1024**3
+"""Bytes that one request can put into a bucket, S3's limit. Only such a one can ask that nothing be there."""
+
+TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+"""What S3 answers where an object is there, or is being put there, that must not be."""
 
 MALFORMED = "Request has invalid S3 object."
 
@@ -108,8 +113,9 @@ class Objects(Protocol):
         """What a listing would tell of one object. Raises as `read` does."""
         ...
 
-    def draft(self, reference: Mapping[str, Any], *, again: bool = False) -> AbstractContextManager[Draft]:
-        """An object to write. Nothing is written over, unless `again` says that it is being made anew.
+    def draft(self, reference: Mapping[str, Any]) -> AbstractContextManager[Draft]:
+        """An object to write. Nothing is written over, not even what an earlier attempt has put there: who
+        else may have, nobody can tell.
 
         Raises as `read` does where its bucket is not to be had, InvalidParameter where there is one of that
         name, OSError.
@@ -167,7 +173,7 @@ class Folders:
         return Listed(reference["Name"], found.st_size, found.st_mtime_ns)
 
     @contextmanager
-    def draft(self, reference: Mapping[str, Any], *, again: bool = False) -> Iterator[Draft]:
+    def draft(self, reference: Mapping[str, Any]) -> Iterator[Draft]:
         """Written beside its place, into a file without a name."""
         try:
             path = self._path(reference, strict=False)
@@ -176,10 +182,10 @@ class Folders:
             if error.errno in NOT_OURS:
                 raise errors.InvalidS3Object from None
             raise
-        if path.exists() and not again:
+        if path.exists():
             raise _taken(path.name)
         with _nameless(path.parent) as file:
-            yield _Folded(file, path, again)
+            yield _Folded(file, path)
 
     def _path(self, reference: Mapping[str, Any], *, strict: bool = True) -> Path:
         """Where an object is, or would be. Raises InvalidS3Object or OSError."""
@@ -219,13 +225,10 @@ class _Folded:
 
     file: BinaryIO
     path: Path
-    again: bool
 
     def publish(self) -> None:
         self.file.flush()
         os.fsync(self.file.fileno())
-        if self.again:
-            self.path.unlink(missing_ok=True)
         number = self.file.fileno()
         named = f"/proc/self/fd/{number}" if isinstance(self.file.name, int) else self.file.name
         try:
@@ -373,19 +376,28 @@ class Endpoint:
         return Listed(reference["Name"], found["ContentLength"], _version(found["ETag"]))
 
     @contextmanager
-    def draft(self, reference: Mapping[str, Any], *, again: bool = False) -> Iterator[Draft]:
+    def draft(self, reference: Mapping[str, Any]) -> Iterator[Draft]:
         """Written to a file without a name, and uploaded when it is published."""
         bucket, key = _named(reference)
         with tempfile.TemporaryFile() as file:
-            draft = _Uploaded(self, file, bucket, key, again)
-            draft.vacant()
-            yield draft
+            if self.has(bucket, key):
+                raise _taken(key)
+            yield _Uploaded(self, file, bucket, key)
 
     def upload(self, file: BinaryIO, bucket: str, key: str) -> None:
+        """At once and only where there is none of that name, which S3 itself sees to: two who upload at one
+        time do not both. Raises InvalidParameter where there is one, or the file is too large for that."""
+        if (size := file.seek(0, os.SEEK_END)) > LARGEST_PUT:
+            raise errors.InvalidParameter(
+                detail=f"the clip has {size:,} bytes; at most {LARGEST_PUT:,} can be put into a bucket"
+            )
+        file.seek(0)
         try:
-            self._client.upload_fileobj(file, bucket, key)
-        except (ClientError, S3UploadFailedError) as error:
-            raise _refusal(error) if isinstance(error, ClientError) else errors.InvalidS3Object() from error
+            self._client.put_object(Bucket=bucket, Key=key, Body=file, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in TAKEN:
+                raise _taken(key) from error
+            raise _refusal(error) from error
         except BotoCoreError as error:
             raise _silence(error) from error
 
@@ -408,15 +420,8 @@ class _Uploaded:
     file: BinaryIO
     bucket: str
     key: str
-    again: bool
-
-    def vacant(self) -> None:
-        if not self.again and self.endpoint.has(self.bucket, self.key):
-            raise _taken(self.key)
 
     def publish(self) -> None:
-        self.vacant()
-        self.file.seek(0)
         self.endpoint.upload(self.file, self.bucket, self.key)
 
 

@@ -99,15 +99,15 @@ def start(call: Call, tools: Tools) -> Commit:
 
 
 def redact(call: Call, tools: Tools) -> Commit:
-    """Read the clip through, then write it anew, covered. The object is there once all of it is."""
+    """Read the clip through, then write it anew, covered. The object is there once all of it is and all has
+    been told: whoever cancels before has none, and what another put there meanwhile stays."""
     request, lease = call.request, queued.held(call)
     chosen = _chosen(call, tools, lambda each: images.decode(tools.objects.read(each)))
-    again = lease.job.attempts > 1  # what is there was made by an attempt that could not say so any more
     try:
         with (
             _disk(),
             tools.objects.open(request["Video"]["S3Object"], lambda _size: lease.tell()) as file,
-            tools.objects.draft(request["Output"], again=again) as draft,
+            tools.objects.draft(request["Output"]) as draft,
         ):
             path = Path(f"/dev/fd/{file.fileno()}")
             with open_clip(path) as clip:
@@ -127,15 +127,17 @@ def redact(call: Call, tools: Tools) -> Commit:
                 sound=request["KeepSound"],
                 progress=lambda at: lease.tell(_part(SURVEYED, 1.0, share(facts, at))),
             )
+            for line in _lines(plan):
+                lease.tell(found=[line])
+            stays = sum(any(mark.stays for mark in trail.marks) for trail in plan.trails)
+            told = Told() if chosen is None else Told(candidates=stays)
+            summary = {"video": metadata(facts), **_summary(plan, written)}
             lease.tell(1.0)
+            lease.ready(json.dumps(summary))
             draft.publish()
     except VideoError as fault:
         raise InvalidParameter(f"Unsupported codec/format: {fault}") from fault
-    for line in _lines(plan):
-        lease.tell(found=[line])
-    stays = sum(any(mark.stays for mark in trail.marks) for trail in plan.trails)
-    told = Told() if chosen is None else Told(candidates=stays)
-    return queued.finished(call, {"video": metadata(facts), **_summary(plan, written)}, told)
+    return queued.finished(call, summary, told)
 
 
 def get(call: Call, tools: Tools) -> Done:

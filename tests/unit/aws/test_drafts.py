@@ -11,6 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from countenance import errors
+from countenance.aws import objects
 from countenance.aws.objects import Endpoint, Folders
 
 AT = {"Bucket": "photos", "Name": "new/one.webm"}
@@ -47,7 +48,7 @@ def test_nothing_is_there_before_it_is_whole(
     assert files(root) == ["photos/new/one.webm"]
 
 
-def test_nothing_is_written_over_unless_it_is_made_anew(root: Path) -> None:
+def test_nothing_is_written_over(root: Path) -> None:
     folders = Folders(root)
     with folders.draft(AT) as late:
         with folders.draft(AT) as first:
@@ -57,10 +58,7 @@ def test_nothing_is_written_over_unless_it_is_made_anew(root: Path) -> None:
             late.publish()
     with pytest.raises(errors.InvalidParameter, match="already"), folders.draft(AT):
         pass
-    with folders.draft(AT, again=True) as anew:
-        anew.file.write(b"second")
-        anew.publish()
-    assert folders.read(AT) == b"second"
+    assert folders.read(AT) == b"first"
 
 
 @pytest.mark.parametrize("name", ["../one.webm", "a//b", "", "./one", "link/one.webm"])
@@ -97,9 +95,21 @@ def test_over_the_wire(endpoint: Endpoint) -> None:
     assert endpoint.read(AT) == b"whole"
     with pytest.raises(errors.InvalidParameter, match="already"), endpoint.draft(AT):
         pass
-    with endpoint.draft(AT, again=True) as anew:
-        anew.file.write(b"anew")
-        anew.publish()
-    assert endpoint.read(AT) == b"anew"
+    other = {**AT, "Name": "new/two.webm"}
+    with endpoint.draft(other) as late:
+        late.file.write(b"late")
+        with endpoint.draft(other) as first:
+            first.file.write(b"first")
+            first.publish()
+        late_says = pytest.raises(errors.InvalidParameter, match="already")
+        with late_says, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(endpoint, "has", lambda *_: False)  # somebody was quicker after it was asked
+            late.publish()
+    assert endpoint.read(other) == b"first"
+    with endpoint.draft({**AT, "Name": "large.webm"}) as large, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objects, "LARGEST_PUT", 3)
+        large.file.write(b"four")
+        with pytest.raises(errors.InvalidParameter, match="at most 3"):
+            large.publish()
     with pytest.raises(errors.InvalidS3Object), endpoint.draft({"Bucket": "nobodys", "Name": "a.webm"}):
         pass
