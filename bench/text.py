@@ -160,7 +160,7 @@ def ours() -> Callable[[np.ndarray, list[str], Count], list[str]]:
     vision = Vision.load(threads=1)
 
     def read(pixels: np.ndarray, lines: list[str], count: Count) -> list[str]:
-        found = vision.read(Image(pixels, b""))
+        found = vision.read(Image(pixels, b"")).lines
         truth = " ".join(lines).split()
         for line in found:
             for word in line.words:

@@ -27,6 +27,7 @@ from countenance.types import (
     Point,
     Pose,
     Quality,
+    Text,
     Trace,
     Trait,
     Word,
@@ -103,9 +104,9 @@ class FakeReader:
 
     cards = (CARD,)
 
-    def read(self, image: Image) -> tuple[Line, ...]:
+    def read(self, image: Image) -> Text:
         corners = Point(0.0, 0.0), Point(1.0, 0.0), Point(1.0, 1.0), Point(0.0, 1.0)
-        return (Line("word", 90.0, corners, (Word("word", 90.0, corners),)),)
+        return Text((Line("word", 90.0, corners, (Word("word", 90.0, corners),)),))
 
 
 class FakeModerator:

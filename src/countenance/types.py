@@ -247,6 +247,14 @@ class Line:
         return around(self.corners)
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What is written in a picture. unread: lines that were found and, being too many, not read."""
+
+    lines: tuple[Line, ...]
+    unread: int = 0
+
+
 def around(points: Collection[Point]) -> Box:
     """The smallest Box that holds the points."""
     left, top = min(point.x for point in points), min(point.y for point in points)

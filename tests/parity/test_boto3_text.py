@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from countenance.types import OrganisationKind
-from countenance.vision import zoo
+from countenance.vision import text, zoo
 from tests.parity.conftest import House, refusal
 from tests.parity.photos import encoded, grace, opened
 from tests.written import written
@@ -165,6 +165,16 @@ def test_a_strip_is_refused_as_any_picture_under_80_pixels(client: Any) -> None:
         "InvalidParameterException",
         "Request has invalid parameters: the image is 10000 x 1 pixels; each side must be at least 80",
     )
+
+
+def test_lines_that_are_not_read_are_told_of(
+    client: Any, sign: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "WIDTH", 400)
+    answer = client.detect_text(Image={"Bytes": sign})
+    assert words(answer, "LINE") == [SIGN[0]]
+    told = answer["ResponseMetadata"]["HTTPHeaders"]["x-countenance-warning"]
+    assert told == "MORE_TEXT: 1 more lines were found and not read"
 
 
 def test_from_a_bucket(client: Any, buckets: Path, sign: bytes) -> None:

@@ -96,7 +96,7 @@ def work(home: Path, once: bool) -> None:
     """
     settings = homes.load(home)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    weights.pull_missing(zoo.offered(commercial_only=settings.commercial_only))
+    weights.pull_missing(zoo.fetched_for("", commercial_only=settings.commercial_only))
     service = Service(settings)
     try:
         crew = Crew(service)

@@ -77,13 +77,14 @@ def redact(
     """
     if asked["keep"] and asked["only"]:
         raise click.UsageError("--keep names who stays and --only who goes; take one of them")
-    _vacant(source, target, force=force)
+    _vacant(source, target, _who(asked)[1], report, force=force)
     settings = homes.load(home)
     wanted = {"Method": asked["method"]}
     wanted |= {} if asked["threshold"] is None else {"SimilarityThreshold": asked["threshold"]}
     if target.suffix.lower() in CLIPS and source.is_file():
         with door.opened(home, said=said) as client:
-            told = _clip(client, settings, source, target, {**wanted, "KeepSound": sound}, _who(asked))
+            wanted |= {"KeepSound": sound}
+            told = _clip(client, settings, source, target, wanted, _who(asked), force=force)
         if check:
             redacted.sheets(source, told["Checks"], check)
     else:
@@ -106,30 +107,72 @@ def _who(asked: Mapping[str, Any]) -> tuple[str, Sequence[Path]]:
     return ("Keep" if asked["keep"] else "Only") if named else "", named
 
 
-def _vacant(source: Path, target: Path, *, force: bool) -> None:
-    """Raises UsageError where OUT is IN, or lies in it, or is there already."""
+def _vacant(source: Path, target: Path, named: Sequence[Path], report: Path | None, *, force: bool) -> None:
+    """Raises UsageError where OUT or the report is what is read, or lies in it, or is there already."""
+    _apart(report, [source, target, *named], force=force)
+    if any(_same(each, target) for each in named):
+        raise click.UsageError("OUT is a photo of somebody who is named; it needs a place of its own")
     if source.resolve() == target.resolve() or (target.exists() and target.samefile(source)):
         raise click.UsageError("OUT is IN; what is written needs a place of its own")
     if source.is_dir():
         if target.resolve().is_relative_to(source.resolve()):
             raise click.UsageError("OUT lies in IN; what is written needs a place of its own")
+        if source.resolve().is_relative_to(target.resolve()):
+            raise click.UsageError("IN lies in OUT; what is written needs a place of its own")
     elif target.suffix.lower() not in {*FORMATS, *CLIPS}:
         raise click.UsageError(f"OUT must end in {', '.join((*FORMATS, *CLIPS))}")
     elif target.exists() and not force:
         raise click.UsageError(f"{target} is there already; --force writes over it")
 
 
+def _apart(report: Path | None, others: Sequence[Path], *, force: bool) -> None:
+    """Raises UsageError where the report would take the place of anything else."""
+    if report is None:
+        return
+    for other in others:
+        folder = other.is_dir() and report.resolve().is_relative_to(other.resolve())
+        if report.resolve() == other.resolve() or folder or _same(report, other):
+            raise click.UsageError(f"--report would be written over {other}, or into it; name another file")
+    if not report.parent.is_dir():
+        raise click.UsageError(f"{report.parent} is no folder to write --report into")
+    if report.exists() and not (force and report.suffix.lower() == ".csv"):
+        raise click.UsageError(f"{report} is there already; --force writes over it if it ends in .csv")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
 @contextmanager
-def _written(target: Path) -> Iterator[BinaryIO]:
-    """A file that is there under its name once all of it is; left by an error, nothing is."""
+def _written(target: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """A file that is there under its name once all of it is; left by an error, nothing is.
+
+    Without force, what has come under that name meanwhile stays. Raises PhotoError then.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         with draft.open("xb") as file:
             yield file
-        draft.replace(target)
+        if force:
+            draft.replace(target)
+        else:
+            _linked(draft, target)
+    except FileExistsError:
+        raise PhotoError(f"{target} has come meanwhile; --force writes over it") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _linked(draft: Path, target: Path) -> None:
+    """Give a file its name, which none must have. Raises FileExistsError."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a memory card's file system knows no links
+        target.open("xb").close()
+        draft.replace(target)
 
 
 def _photos(
@@ -144,12 +187,12 @@ def _photos(
     """One photo, or all of a folder and those in it. A photo that fails is told, and the others go on."""
     member, faces = who
     named = {member: [{"Bytes": _small(path)} for path in faces]} if faces else {}
-    pairs = [(source, target)] if source.is_file() else _pairs(source, target)
+    pairs = [(source, target)] if source.is_file() else _pairs(source, target, faces)
     told = []
     with terminal.counting("covering faces") as bar:
         for one, other in bar.track(pairs):
             try:
-                told.append(_photo(client, one, other, {**wanted, **named}, force=force or source.is_file()))
+                told.append(_photo(client, one, other, {**wanted, **named}, force=force))
             except PhotoError as fault:
                 if source.is_file():
                     raise
@@ -157,10 +200,13 @@ def _photos(
     return {"Photos": told}
 
 
-def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Every file below a folder and where it goes; what is no JPEG or PNG becomes a JPEG."""
+def _pairs(source: Path, target: Path, named: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Every file below a folder and where it goes; what is no JPEG or PNG becomes a JPEG.
+
+    Raises UsageError where two would become one file, or one would be written over a photo that is read.
+    """
     found = sorted(path for path in source.rglob("*") if path.is_file())
-    return [
+    pairs = [
         (
             path,
             target
@@ -168,6 +214,16 @@ def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
         )
         for path in found
     ]
+    inputs: dict[str, Path] = {}
+    for path, made in pairs:
+        other = inputs.setdefault(str(made).casefold(), path)
+        if other is not path:
+            raise click.UsageError(f"{other} and {path} would both become {made}; rename one of them")
+    read = {os.path.realpath(each) for each in (*found, *named)}
+    for path, made in pairs:
+        if made.exists() and os.path.realpath(made) in read:
+            raise click.UsageError(f"{path} would be written over {made}, which is read too")
+    return pairs
 
 
 def _photo(client: Any, one: Path, other: Path, wanted: Mapping[str, Any], *, force: bool) -> dict[str, Any]:
@@ -182,7 +238,7 @@ def _photo(client: Any, one: Path, other: Path, wanted: Mapping[str, Any], *, fo
         if refusal.response["Error"]["Code"] in pictures.REFUSALS:
             raise PhotoError(f"{one}: {refusal.response['Error']['Message']}") from refusal
         raise
-    with _written(other) as file:
+    with _written(other, force=force) as file:
         file.write(answer["RedactedImage"])
     return {"Photo": str(one), "Faces": answer["Faces"]}
 
@@ -199,6 +255,8 @@ def _clip(
     target: Path,
     wanted: Mapping[str, Any],
     who: tuple[str, Sequence[Path]],
+    *,
+    force: bool,
 ) -> dict[str, Any]:
     """A clip, by a job of the server that runs or of this process, in the shell's own bucket."""
     member, faces = who
@@ -213,7 +271,8 @@ def _clip(
         )["JobId"]
         answer = videos.finished(client, client.get_face_redaction, job, "covering faces")
         told = _whole(client.get_face_redaction, job, answer)
-        with _written(target) as file, (settings.buckets / videos.BUCKET / made["Name"]).open("rb") as whole:
+        made_there = settings.buckets / videos.BUCKET / made["Name"]
+        with _written(target, force=force) as file, made_there.open("rb") as whole:
             shutil.copyfileobj(whole, file, 1024 * 1024)
     return told
 

@@ -52,11 +52,12 @@ def detect_text(call: Call, tools: Tools) -> Done:
     reader = tools.vision.reader
     extras.needed(call, "text", reader.cards if reader else ())
     wanted = Filter.of(call.request["Filters"])
-    lines = tools.vision.read(photos.fetch(call.request["Image"], tools))
-    every = [(line, word) for line in lines for word in line.words if wanted.lets(word)]
+    text = tools.vision.read(photos.fetch(call.request["Image"], tools))
+    every = [(line, word) for line in text.lines for word in line.words if wanted.lets(word)]
     told = every[:MOST]
-    more = {"MORE_TEXT": f"{len(every) - MOST} more words were read; {MOST} are told"}
-    notes = render.warned(more) if len(every) > MOST else {}
+    more = [f"{len(every) - MOST} more words were read; {MOST} are told"] if len(every) > MOST else []
+    more += [f"{text.unread} more lines were found and not read"] if text.unread else []
+    notes = render.warned({"MORE_TEXT": "; ".join(more)} if more else {})
     version = reader.cards[-1].id if reader else ""
     return Done({"TextDetections": _detections(told), "TextModelVersion": version}, notes=notes)
 

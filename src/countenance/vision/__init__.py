@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
 from countenance.errors import ModelError
-from countenance.types import Attribute, Description, Embedding, Face, Image, Label, Line, Trace
+from countenance.types import Attribute, Description, Embedding, Face, Image, Label, Text, Trace
 from countenance.vision import zoo
 from countenance.vision.ages import DlibGender, FaceApiAges
 from countenance.vision.attributes import Attributes, Head, Net
@@ -100,8 +100,8 @@ class Reader(Protocol):
     def cards(self) -> tuple[zoo.Card, ...]:
         """Of its networks. The last is the one that reads."""
 
-    def read(self, image: Image) -> tuple[Line, ...]:
-        """Every line, from the top down."""
+    def read(self, image: Image) -> Text:
+        """The lines, from the top down."""
 
 
 class Moderator(Protocol):
@@ -285,7 +285,7 @@ class Vision:
             placed = tuple(replace(face, landmarks=known.placed) for face, known in pairs)
         return self.embedder.embed(image, placed)
 
-    def read(self, image: Image) -> tuple[Line, ...]:
+    def read(self, image: Image) -> Text:
         """The lines of text in a picture, from the top down."""
         if self.reader is None:
             raise ModelError("no model here reads text")

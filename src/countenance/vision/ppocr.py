@@ -36,6 +36,10 @@ LEAST: Final = 3.0  # pixels of the canvas: a core thinner than that is a speck
 MOST: Final = 1000  # outlines looked at
 LINES: Final = 250  # lines that are told, the largest: a page of print has sixty
 AT_ONCE: Final = 8  # lines read before their answers are made text: an answer has 75 KB for each STEP
+WIDTH: Final = (
+    40_000  # pixels of all lines of a picture as they are read: 300 words, of which 100 can be told
+)
+AGAIN: Final = 10_000  # pixels of those that are read the other way up as well
 HEIGHT: Final = 48  # pixels, of a line as the other two networks take it
 TURNED: Final = 192  # pixels: the width at which a line's direction is told
 UPRIGHT: Final = 1.5  # a rectangle so many times as high as wide is a line that runs up or down
@@ -125,6 +129,14 @@ class LineReader:
         told = onnx.load_model(io.BytesIO(zoo.load(self.card)), load_external_data=False).metadata_props
         [signs] = [entry.value.splitlines() for entry in told if entry.key == "character"]
         return ("", *signs, " ")
+
+
+def breadth(corners: Array) -> int:
+    """Of a line, in pixels, as it is read."""
+    along, across = (float(np.linalg.norm(corners[end] - corners[0])) for end in (1, 3))
+    if across >= UPRIGHT * along:
+        along, across = across, along
+    return min(WIDEST, max(STEP, round(HEIGHT * along / max(across, 1.0))))
 
 
 def cut(pixels: Pixels, corners: Array) -> tuple[Pixels, Array]:

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from countenance.types import Image, Line, Pixels, Point, Word
+from countenance.types import Image, Line, Pixels, Point, Text, Word
 from countenance.vision import zoo
-from countenance.vision.ppocr import LineFinder, LineReader, LineTurner, Reading, cut
+from countenance.vision.ppocr import AGAIN, WIDTH, LineFinder, LineReader, LineTurner, Reading, breadth, cut
 
 Array = npt.NDArray[np.float32]
 
@@ -35,13 +35,19 @@ class PPOCR:
         """In the order in which they run."""
         return self.finder.card, self.turner.card, self.reader.card
 
-    def read(self, image: Image) -> tuple[Line, ...]:
-        """Every line, from the top down; what stands side by side, from the left. Raises ModelError."""
-        level = [cut(image.pixels, corners) for corners in self.finder.find(image.pixels)]
+    def read(self, image: Image) -> Text:
+        """The lines, from the top down; what stands side by side, from the left. Raises ModelError.
+
+        As many from the top as WIDTH has room for, so that no picture keeps a processor for minutes.
+        """
+        found = sorted(self.finder.find(image.pixels), key=lambda corners: float(corners[:, 1].mean()))
+        kept = [found[number] for number in _within(WIDTH, found)]
+        level = [cut(image.pixels, corners) for corners in kept]
         turned = self.turner.upside_down([line for line, _ in level])
         cuts = [_over(*each) if down >= TURNED else each for each, down in zip(level, turned, strict=True)]
         told = self.reader.read([line for line, _ in cuts])
         doubted = [number for number, reading in enumerate(told) if reading.chance < DOUBTED]
+        doubted = [doubted[number] for number in _within(AGAIN, [kept[number] for number in doubted])]
         others = [_over(*cuts[number]) for number in doubted]
         for number, other, reading in zip(
             doubted, others, self.reader.read([line for line, _ in others]), strict=True
@@ -49,7 +55,13 @@ class PPOCR:
             if reading.chance > told[number].chance:
                 cuts[number], told[number] = other, reading
         lines = [_line(image, corners, reading) for (_, corners), reading in zip(cuts, told, strict=True)]
-        return tuple(_in_order([line for line in lines if _is_text(line)]))
+        return Text(tuple(_in_order(list(filter(_is_text, lines)))), len(found) - len(kept))
+
+
+def _within(room: int, lines: Sequence[Array]) -> range:
+    """The first lines that together are no wider, by number."""
+    widths = np.cumsum([breadth(corners) for corners in lines])
+    return range(int(np.searchsorted(widths, room, side="right")))
 
 
 def _is_text(line: Line) -> bool:

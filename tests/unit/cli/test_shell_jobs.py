@@ -16,7 +16,8 @@ from rich.console import Console
 
 from countenance import open as opened
 from countenance import settings
-from countenance.cli import terminal
+from countenance.cli import terminal, weights
+from countenance.vision import zoo
 from tests.clips import clip
 from tests.fakes import BLUE, RED
 from tests.unit.cli.conftest import Shell
@@ -70,6 +71,15 @@ def test_a_page_of_jobs_fits_eighty_columns(
     [row] = [line for line in told if "clips/a.mkv" in line]
     assert row.split()[:5] == [job[:12], "FaceDetection", "clips/a.mkv", "failed", "0"]
     assert any(line.startswith(f"{job[:12]}: Unsupported codec/format") for line in told)
+
+
+def test_work_fetches_nothing_that_nobody_asked_for(
+    shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[zoo.Card] = []
+    monkeypatch.setattr(weights, "pull_missing", asked.extend)
+    shell("work", "--home", home, "--once")
+    assert asked == [card for card in zoo.cards() if not card.extra]
 
 
 def test_work_alone_forgets_what_is_over_its_time(shell: Shell, home: Path) -> None:

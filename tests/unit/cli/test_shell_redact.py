@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image as Pillow
 
 from countenance import settings
 from countenance.cli import redact, videos
+from countenance.errors import PhotoError
 from countenance.types import Image
 from countenance.vision import Vision
 from countenance.vision.filming import FORMS, UNSHRUNK
@@ -133,6 +135,70 @@ def test_who_stays_in_a_clip_is_told_listed_and_shown(
     assert all(float(row["left"]) < 0.5 for row in rows)
     with Pillow.open(check / "check-1.png") as sheet:
         assert sheet.height > 400
+
+
+def test_nothing_that_is_read_or_was_written_is_written_over(
+    shell: Shell, home: Path, pair: Path, tmp_path: Path
+) -> None:
+    data = pair.read_bytes()
+    album = tmp_path / "album"
+    for path in (album / "a" / "IMG_1.jpg", album / "a" / "IMG_1.webp"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    own = ("--home", home, "--force")
+    told = shell("redact", album, tmp_path / "out", *own, code=2).output
+    assert "IMG_1.jpg and" in told
+    assert "would both become" in told
+    assert not (tmp_path / "out").exists()
+    (album / "a" / "IMG_1.webp").unlink()
+    assert "IN lies in OUT" in shell("redact", album / "a", album, *own, code=2).output
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "a").symlink_to(album / "a")
+    assert "is read too" in shell("redact", album, tmp_path / "linked", *own, code=2).output
+    words = ("redact", pair, tmp_path / "covered.jpg", *own)
+    assert (
+        "photo of somebody who is named"
+        in shell(
+            "redact", pair, album / "a" / "IMG_1.jpg", *own, "--keep", album / "a" / "IMG_1.jpg", code=2
+        ).output
+    )
+    for report in (pair, tmp_path / "covered.jpg", album / "a" / "IMG_1.jpg"):
+        named = ("--keep", album / "a" / "IMG_1.jpg")
+        assert "--report" in shell(*words, *named, "--report", report, code=2).output
+    assert "no folder" in shell(*words, "--report", tmp_path / "nowhere" / "a.csv", code=2).output
+    (tmp_path / "a.csv").write_text("mine")
+    assert "is there already" in shell(*words[:-1], "--report", tmp_path / "a.csv", code=2).output
+    assert (tmp_path / "a.csv").read_text() == "mine"
+    assert {path.read_bytes() for path in (pair, album / "a" / "IMG_1.jpg")} == {data}
+    assert not (tmp_path / "covered.jpg").exists()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_comes_under_its_name_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    if not links:
+
+        def unsupported(*_: object) -> None:
+            raise OSError(errno.EOPNOTSUPP, "no links here")
+
+        monkeypatch.setattr("os.link", unsupported)
+    target = tmp_path / "out.jpg"
+
+    def written() -> None:
+        with redact._written(target, force=False) as file:
+            file.write(b"covered")
+            target.write_bytes(b"somebody's")
+
+    with pytest.raises(PhotoError, match="has come meanwhile"):
+        written()
+    assert target.read_bytes() == b"somebody's"
+    with redact._written(target, force=True) as file:
+        file.write(b"covered")
+    assert target.read_bytes() == b"covered"
+    with redact._written(tmp_path / "new.jpg", force=False) as file:
+        file.write(b"covered")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["new.jpg", "out.jpg"]
 
 
 def test_the_endings_are_those_that_are_written() -> None:

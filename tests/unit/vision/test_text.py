@@ -11,14 +11,14 @@ from tests.written import written
 
 from countenance.errors import ModelError
 from countenance.types import Image, Line, Point
-from countenance.vision import Vision
-from countenance.vision.ppocr import LARGEST, LineFinder, _fit, cut
+from countenance.vision import Vision, text
+from countenance.vision.ppocr import LARGEST, LineFinder, _fit, breadth, cut
 
 SIGN = ("Please keep left", "Platform 17")
 
 
 def read(vision: Vision, **how: float) -> tuple[Line, ...]:
-    return vision.read(altered(np.asarray(written(*SIGN, **how))))  # type: ignore[arg-type]
+    return vision.read(altered(np.asarray(written(*SIGN, **how)))).lines  # type: ignore[arg-type]
 
 
 def slope(line: Line, image: tuple[int, int] = (1, 1)) -> float:
@@ -47,7 +47,7 @@ def test_lines_are_read_from_the_top_with_words_where_they_stand(vision: Vision)
 def test_a_word_s_box_holds_its_letters(vision: Vision) -> None:
     """To the third of a letter, where the ink of both is known."""
     picture = np.asarray(written("wagon house"))
-    [line] = vision.read(altered(picture))
+    [line] = vision.read(altered(picture)).lines
     ink = np.nonzero((picture < 128).all(2).any(0))[0]
     gap = int(np.argmax(np.diff(ink)))
     left, right = (word.box for word in line.words)
@@ -60,7 +60,7 @@ def test_a_word_s_box_holds_its_letters(vision: Vision) -> None:
 @pytest.mark.parametrize("turn", [12, 35, 90, 180, 270, 335])
 def test_turned_text_is_read_and_its_corners_say_how_it_is_turned(vision: Vision, turn: int) -> None:
     picture = altered(np.asarray(written(*SIGN, turn=turn)))
-    lines = vision.read(picture)
+    lines = vision.read(picture).lines
     assert {line.text for line in lines} == set(SIGN)
     for line in lines:
         first, second, *_ = line.corners
@@ -81,26 +81,54 @@ def test_turned_text_is_read_and_its_corners_say_how_it_is_turned(vision: Vision
     ids=["black", "white", "gradient", "strip", "noise"],
 )
 def test_nothing_is_read_where_nothing_is_written(vision: Vision, pixels: np.ndarray) -> None:
-    assert vision.read(altered(pixels)) == ()
+    assert vision.read(altered(pixels)).lines == ()
 
 
 def test_a_tiny_picture_and_a_large_one_are_read(vision: Vision) -> None:
     tiny = written("Exit", size=14, side=120, at=(20, 20))
-    assert [line.text for line in vision.read(altered(np.asarray(tiny)))] == ["Exit"]
+    assert [line.text for line in vision.read(altered(np.asarray(tiny))).lines] == ["Exit"]
     large = written(*SIGN, size=90, side=3000, at=(400, 700))
-    assert tuple(line.text for line in vision.read(altered(np.asarray(large)))) == SIGN
+    assert tuple(line.text for line in vision.read(altered(np.asarray(large))).lines) == SIGN
 
 
 def test_what_stands_side_by_side_is_told_from_the_left(vision: Vision) -> None:
     picture = np.full((300, 900, 3), 255, np.uint8)
     for left, word in ((600, "third"), (40, "first"), (320, "second")):
         picture[100:180, left : left + 250] = np.asarray(written(word, side=250, at=(10, 10)))[:80]
-    assert [line.text for line in vision.read(altered(picture))] == ["first", "second", "third"]
+    assert [line.text for line in vision.read(altered(picture)).lines] == ["first", "second", "third"]
+
+
+def test_of_many_lines_the_first_are_read_and_the_rest_counted(
+    vision: Vision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = altered(np.asarray(written("Exit", "Platform 17", "Please keep left")))
+    found = sorted(vision.reader.finder.find(picture.pixels), key=lambda corners: corners[:, 1].mean())  # type: ignore[union-attr]
+    monkeypatch.setattr(text, "WIDTH", breadth(found[0]) + breadth(found[1]))
+    told = vision.read(picture)
+    assert [line.text for line in told.lines] == ["Exit", "Platform 17"]
+    assert told.unread == 1
+
+
+def test_of_doubted_lines_only_some_are_read_twice(vision: Vision, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, read = vision.reader.reader, []  # type: ignore[union-attr]
+    once = reader.read
+
+    def counted(lines: list[np.ndarray]) -> object:
+        read.append(len(lines))
+        return once(lines)
+
+    monkeypatch.setattr(reader, "read", counted)
+    monkeypatch.setattr(text, "DOUBTED", 1.1)
+    picture = altered(np.asarray(written(*SIGN)))
+    for room, again in ((10_000, 2), (1, 0)):
+        monkeypatch.setattr(text, "AGAIN", room)
+        vision.read(picture)
+        assert read[-2:] == [2, again]
 
 
 def test_no_corner_lies_beyond_the_picture(vision: Vision) -> None:
     picture = np.asarray(written("EDGE TO EDGE", size=60, side=420, at=(0, -12)))
-    lines = vision.read(altered(picture))
+    lines = vision.read(altered(picture)).lines
     assert lines
     corners = [corner for line in lines for corner in line.corners]
     corners += [corner for line in lines for word in line.words for corner in word.corners]
