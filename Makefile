@@ -23,6 +23,7 @@ help:
 
 setup: $(READY)
 	@$(BIN)/countenance models pull
+	@$(BIN)/countenance models pull labels
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Countenance needs Python 3.11 or newer; set PYTHON=")'

@@ -77,7 +77,7 @@ def test_naming_people_is_decided_as_a_comparison(
     assert (run["actions"], run["threshold"]) == (["detect", "verify"], "80.0000")
     target(house).unlink()
     start(house, **{member: people(house, "red")})
-    assert house.entries()[-2]["threshold"] == ("80.0000" if member == "Keep" else "50.0000")
+    assert house.entries()[-2]["threshold"] == ("80.0000" if member == "Keep" else "41.0000")
 
 
 def test_what_cannot_be_started(house: House) -> None:

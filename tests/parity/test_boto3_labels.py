@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,17 @@ from botocore.exceptions import ClientError
 from PIL import Image
 from skimage import data
 
+from countenance.vision import zoo
 from countenance.vision.taxonomy import taxonomy
 from tests.parity.conftest import refusal
 from tests.parity.photos import encoded, grace, nobody
 
 ALL = ["GENERAL_LABELS", "IMAGE_PROPERTIES"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights() -> None:
+    zoo.pull(*zoo.fetched_for("labels", commercial_only=False))
 
 
 @functools.cache
@@ -188,6 +195,18 @@ def test_bad_words(client: Any, request_: dict[str, Any], told: str) -> None:
     code, message = refusal(caught)
     assert code == "ValidationException"
     assert told in message
+
+
+def test_without_weights_it_is_not_offered_and_says_what_to_do(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTENANCE_MODELS", str(tmp_path))
+    with pytest.raises(ClientError) as caught:
+        client.detect_labels(Image={"Bytes": coffee()})
+    code, said = refusal(caught)
+    assert code == "InvalidParameterException"
+    assert "DetectLabels is not offered here yet" in said
+    assert "countenance models pull labels" in said
 
 
 def test_a_large_photo_is_labelled_as_a_small_one(client: Any) -> None:

@@ -40,7 +40,7 @@ _face = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--keep", metavar="PERSON.jpg", multiple=True, type=_face, help="Whose face stays. Repeatable.")
 @click.option("--only", metavar="PERSON.jpg", multiple=True, type=_face, help="Whose face alone goes.")
 @click.option(
-    "--threshold", type=terminal.PERCENT, help="The Similarity of theirs: 80 with --keep, 50 with --only."
+    "--threshold", type=terminal.PERCENT, help="The Similarity of theirs: 80 with --keep, 41 with --only."
 )
 @click.option("--sound/--no-sound", default=False, show_default=True, help="Keep a clip's sound.")
 @click.option(

@@ -59,7 +59,8 @@ def list_models(home: Path, commercial_only: bool, as_json: bool) -> None:
     missing = [card for card in cards if not card["present"] and not card["withheld"]]
     if any(not card["extra"] for card in missing):
         click.echo("`countenance models pull` fetches what is missing.")
-    for extra in sorted({card["extra"] for card in missing} - {""}):
+    partly = {card["extra"] for card in cards if card["withheld"]}
+    for extra in sorted({card["extra"] for card in missing} - partly - {""}):
         click.echo(f"`countenance models pull {extra}` fetches what is fetched only when asked: {extra}.")
 
 
@@ -127,9 +128,14 @@ def pull_missing(cards: Iterable[Card]) -> list[Card]:
 
 
 def _named(name: str, *, commercial_only: bool) -> tuple[Card, ...]:
-    """The cards of an extra, or the one of that id. Raises ModelError."""
-    if not name or name in zoo.extras():
+    """The cards of an extra, or the one of that id. Raises ModelError, for an extra if the home may not load
+    all of it: a part is of no use."""
+    if not name:
         return zoo.fetched_for(name, commercial_only=commercial_only)
+    if name in zoo.extras():
+        return tuple(
+            zoo.card(each.id, commercial_only=commercial_only) for each in zoo.cards() if each.extra == name
+        )
     return (zoo.card(name, commercial_only=commercial_only),)
 
 
@@ -144,7 +150,8 @@ def _explain(offered: Collection[Card]) -> None:
     if withheld:
         click.echo("Commercial use only: neither fetched nor loaded, and what they tell is left out:")
     for card in withheld:
-        lost = f" ({', '.join(_backed(card))})" if _backed(card) else ""
+        without = _backed(card) or [card.extra]
+        lost = f" ({', '.join(without)})" if any(without) else ""
         click.echo(f"  {card.id}{lost}: {card.commercial_reason}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from countenance.ledger import Told
-from countenance.operations import Call, Done, Operation, Tools, always, photos, render
+from countenance.operations import Call, Done, Operation, Tools, always, extras, photos, render
 from countenance.types import Action, Label
 from countenance.vision import colours
 from countenance.vision.taxonomy import taxonomy
@@ -60,6 +60,8 @@ class Filters:
 def detect_labels(call: Call, tools: Tools) -> Done:
     """What a photo shows, and its colours, brightness, sharpness and contrast, as the call asks for them."""
     request = call.request
+    labeler = tools.vision.labeler
+    extras.needed(call, "labels", labeler.cards if labeler else ())
     image = photos.fetch(request["Image"], tools)
     features = request["Features"] or ["GENERAL_LABELS"]
     settings = request.get("Settings", {})

@@ -185,7 +185,8 @@ class Vision:
     ) -> Vision:
         """The senses by their cards' ids. threads: processors to use, all by default.
 
-        commercial_only: refuse a card whose licence or training labels close commercial use, by ModelError.
+        commercial_only: refuse a card whose licence or training labels close commercial use, by ModelError;
+        where labels need one, there is no labeler.
         """
 
         def named(identity: str) -> zoo.Card:
@@ -208,10 +209,12 @@ class Vision:
             ),
             moderator=_build(MODERATORS, named("open-nsfw"), threads),
             labeler=Labels(
-                _build(THINGS, named(finder), threads),
-                _build(CLASSIFIERS, named(classifier), threads),
+                _build(THINGS, zoo.card(finder), threads),
+                _build(CLASSIFIERS, zoo.card(classifier), threads),
                 faces,
-            ),
+            )
+            if {finder, classifier} <= {card.id for card in offered}
+            else None,
         )
 
     @property

@@ -12,7 +12,13 @@ from PIL import Image as Pillow
 from countenance.cli.archive import Archive, rows, search
 from countenance.errors import PhotoError
 from countenance.testing import TestServer
+from countenance.vision import zoo
 from tests.unit.cli.conftest import Shell
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights() -> None:
+    zoo.pull(*zoo.fetched_for("labels", commercial_only=False))
 
 
 def listed(path: Path) -> dict[str, dict[str, str]]:

@@ -100,7 +100,11 @@ def test_a_commercial_home_neither_fetches_nor_loads_what_is_closed_and_says_so(
     home = tmp_path / "company"
     shell("init", "--home", home, "--commercial-only")
     listed = json.loads(shell("models", "list", "--home", home, "--json").stdout)
-    assert [card["id"] for card in listed if card["withheld"]] == ["celeba-heads", "closed-model"]
+    assert [card["id"] for card in listed if card["withheld"]] == [
+        "celeba-heads",
+        "efficientnet-lite2",
+        "closed-model",
+    ]
     for command in ("list", "pull"):
         told = shell("models", command, "--home", home).output
         assert "closed-model (SMILE): its labels are for research" in told
@@ -116,7 +120,11 @@ def test_without_the_setting_a_closed_model_is_listed_as_such(
     shell: Shell, home: Path, closed: zoo.Card
 ) -> None:
     listed = json.loads(shell("models", "list", "--home", home, "--json").stdout)
-    assert [card["id"] for card in listed if not card["commercial"]] == ["celeba-heads", "closed-model"]
+    assert [card["id"] for card in listed if not card["commercial"]] == [
+        "celeba-heads",
+        "efficientnet-lite2",
+        "closed-model",
+    ]
     assert listed[-1]["backs"] == ["SMILE"]
     assert not any(card["withheld"] for card in listed)
     assert "its labels" not in shell("models", "list", "--home", home).output
@@ -132,3 +140,31 @@ def test_a_commercial_home_does_not_start_with_a_closed_embedder(
     file.write_text(f'{file.read_text()}embedder = "closed-model"\n')
     told = shell("detect", album / "autumn" / "IMG_1.jpg", "--home", home, code=1).output
     assert "closed-model is not loaded, this home being commercial_only" in told
+
+
+def test_a_commercial_home_starts_without_labels_and_says_why_it_has_none(
+    shell: Shell, tmp_path: Path, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, photo = tmp_path / "company", album / "autumn" / "IMG_1.jpg"
+    shell("init", "--home", home, "--commercial-only")
+    assert "efficientnet-lite2 (labels): ImageNet's terms" in shell("models", "list", "--home", home).output
+    told = shell("models", "pull", "labels", "--home", home, code=1).output
+    assert "efficientnet-lite2 is not loaded, this home being commercial_only" in told
+    assert "1 face" in shell("detect", photo, "--home", home).output
+    told = shell("labels", photo, "--home", home, code=1).output
+    assert "DetectLabels is not offered here" in told
+    assert "commercial_only" in told
+
+
+def test_a_home_without_the_weights_of_labels_starts(
+    shell: Shell, tmp_path: Path, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, photo = tmp_path / "home", album / "autumn" / "IMG_1.jpg"
+    for card in zoo.fetched_for("", commercial_only=False):
+        for path in zoo.paths(card):
+            shutil.copy(path, tmp_path)
+    monkeypatch.setenv("COUNTENANCE_MODELS", str(tmp_path))
+    shell("init", "--home", home)
+    assert "1 face" in shell("detect", photo, "--home", home).output
+    assert "countenance models pull labels" in shell("labels", photo, "--home", home, code=1).output
+    assert not any(map(zoo.present, zoo.fetched_for("labels", commercial_only=False)))

@@ -17,6 +17,7 @@ from tests.fakes import BLUE, CARD, GREEN, RED, Colour, FakeVision, picture
 from tests.unit.vision.films import film, grey
 
 from countenance.errors import VideoError
+from countenance.operations import redaction as operations
 from countenance.types import Attribute, Box, Description, Embedding, Face, Image, Landmarks, Pixels, Point
 from countenance.vision import Vision, filming, images, redaction
 from countenance.vision.checking import Reason, checks
@@ -166,6 +167,16 @@ def test_every_frame_with_a_face_is_covered_and_no_other_scene() -> None:
     assert sum(covered) < 45  # the scenes' cuts are known, to the frame that is looked at
     for number, shown in enumerate(pictures(written(data, plan))):
         assert (np.abs(shown.astype(int) - RED).sum(2) < 150).sum() == 0, number
+
+
+@pytest.mark.parametrize("before", [RED, None])
+def test_a_shot_of_two_frames_is_looked_at(before: Colour | None) -> None:
+    frames = [square(before)] * 17 + [square(GREEN, 40, 140)] * 2 + [square(before)] * 20
+    data = lossless(frames)
+    plan = planned(FakeVision(), data)
+    shown = pictures(written(data, plan))
+    for number, pixels in enumerate(shown):
+        assert (np.abs(pixels.astype(int) - GREEN).sum(2) < 150).sum() == 0, number
 
 
 def test_who_stays_and_who_alone_goes() -> None:
@@ -365,3 +376,13 @@ def test_a_clip_of_more_faces_than_can_be_held_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(redaction, "MOST", 20)
     with pytest.raises(VideoError, match="more than 20 faces; nothing is written"):
         planned(FakeVision(), squares([(RED, BLUE)], frames=20))
+
+
+def test_of_the_one_who_alone_goes_one_comparison_in_a_hundred_is_missed(vision: Vision) -> None:
+    """By the card's figures; docs/redaction.md tells them."""
+    ours, at_fifty = (
+        (1 - vision.genuine.share(vision.calibration().cosine(at)), 10 ** ((40 - at) / 10))
+        for at in (operations.OTHERS, 50.0)
+    )
+    assert ours == (pytest.approx(0.0098, abs=5e-4), pytest.approx(0.794, abs=5e-3))
+    assert at_fifty == (pytest.approx(0.0547, abs=5e-4), pytest.approx(0.1, abs=5e-3))
