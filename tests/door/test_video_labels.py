@@ -180,3 +180,21 @@ def test_another_organisation_finds_nothing(house: House) -> None:
     answer = house.call("GetLabelDetection", other, JobId=job)
     assert answer.error is not None
     assert answer.error.code == "ResourceNotFoundException"
+
+
+def test_without_weights_nothing_is_queued_and_what_waits_fails(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's machine may lack what the server's has."""
+    (house.settings.buckets / "clips").mkdir(exist_ok=True)
+    (house.settings.buckets / "clips" / "a.mkv").write_bytes(clip([PERSON]))
+    job = house.call("StartLabelDetection", Video=VIDEO).result()["JobId"]
+    monkeypatch.setattr(house.vision, "labeler", None)
+    refused = house.call("StartLabelDetection", Video=VIDEO)
+    assert refused.error is not None
+    assert refused.error.code == "InvalidParameterException"
+    assert "StartLabelDetection is not offered here" in str(refused.error)
+    assert len(house.contents()["jobs"]) == 1
+    assert "is not offered here" in str(house.service.work(never))
+    answer = house.call("GetLabelDetection", JobId=job).result()
+    assert answer["JobStatus"] == "FAILED"

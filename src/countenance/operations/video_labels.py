@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from countenance.leases import Lease, TooMuch
 from countenance.ledger import Told
-from countenance.operations import Call, Commit, Done, Tools, always, queued, render
+from countenance.operations import Call, Commit, Done, Tools, always, extras, queued, render
 from countenance.operations.labels import MOST, Filters, wanted
 from countenance.operations.videos import both, metadata, notes, opened, share
 from countenance.results import Finding, Order
@@ -79,8 +79,20 @@ class _Names:
                 yield Finding(column.times[row], column.text[start : ends[row]].decode())
 
 
+def start(call: Call, tools: Tools) -> Commit:
+    """Queue a clip, where there are weights to label it with."""
+    _needed(call, tools)
+    return queued.put_off(call, tools)
+
+
+def _needed(call: Call, tools: Tools) -> None:
+    labeler = tools.vision.labeler
+    extras.needed(call, "labels", labeler.cards if labeler else ())
+
+
 def detect(call: Call, tools: Tools) -> Commit:
     """What each frame that is looked at shows, the most probable first, and from when to when."""
+    _needed(call, tools)  # a worker's own machine may lack them
     request, lease = call.request, queued.held(call)
     filters = Filters.of(request.get("Settings", {}).get("GeneralLabels", {}))
     names, segments = _Names(), Segments()
@@ -159,7 +171,7 @@ def _segment(found: Finding) -> render.Shape:
 
 OPERATIONS = both(
     "LabelDetection",
-    queued.put_off,
+    start,
     detect,
     get,
     actions=always(Action.LABEL),
