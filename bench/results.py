@@ -22,7 +22,7 @@ from pathlib import Path
 from countenance import jobs, results
 from countenance.database import Database
 from countenance.leases import Lease
-from countenance.results import Finding
+from countenance.results import Finding, Order
 
 PEOPLE = 9
 
@@ -52,10 +52,10 @@ def kept(database: Database, lines: int, bodies: list[str]) -> None:
     lease = Lease(database, job, now, lambda: False, dt.timedelta(hours=12), 10**12)
     database.write(lambda connection: lease.began(connection, 2))
     began = time.process_time()
-    for by_person in (False, True):
+    for order in (Order.TIME, Order.PERSON):
         for number in range(lines):
-            person = number * PEOPLE // lines if by_person else number % PEOPLE
-            lease.tell(found=[Finding(number, bodies[number % len(bodies)], person)], by_person=by_person)
+            person = number * PEOPLE // lines if order is Order.PERSON else number % PEOPLE
+            lease.tell(found=[Finding(number, bodies[number % len(bodies)], person)], order=order)
     database.write(lambda connection: lease.ended(connection, jobs.State.SUCCEEDED))
     with database.reading() as connection:
         size = jobs.stored(connection, "1")
@@ -66,13 +66,12 @@ def read(database: Database, lines: int) -> None:
     with database.reading() as connection:
         job = jobs.find(connection, "1", "a")
         assert job is not None
-        for by_person in (False, True):
+        for order in (Order.TIME, Order.PERSON):
             for start in (0, lines - 1000):
                 began = time.process_time()
-                found = jobs.found(connection, job, start, 1000, by_person=by_person)
+                found = jobs.found(connection, job, start, 1000, order)
                 took = time.process_time() - began
-                order = "INDEX" if by_person else "TIMESTAMP"
-                print(f"{len(found)} lines from {start:,} by {order}: {1000 * took:.0f} ms of processor")
+                print(f"{len(found)} lines from {start:,} by {order.name}: {1000 * took:.0f} ms of processor")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from countenance import results
-from countenance.results import Finding
+from countenance.results import Finding, Order
 from countenance.schema import jobs
 
 LEASE = dt.timedelta(seconds=60)
@@ -163,12 +163,12 @@ def cancel(connection: Connection, job: Job, now: dt.datetime) -> bool:
 
 
 def found(
-    connection: Connection, job: Job, start: int, limit: int, *, by_person: bool = False
+    connection: Connection, job: Job, start: int, limit: int, order: Order = Order.TIME
 ) -> list[Finding]:
-    """What the job's last attempt found past the first `start` lines, by time, or by person and time."""
+    """What the job's last attempt found past the first `start` lines."""
     if job.decision is None:
         return []
-    return results.read(connection, job.decision, start, limit, by_person=by_person)
+    return results.read(connection, job.decision, start, limit, order)
 
 
 def expire(connection: Connection, account: str, before: dt.datetime, limit: int) -> int:

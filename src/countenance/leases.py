@@ -21,7 +21,7 @@ from countenance import results
 from countenance.database import Database
 from countenance.errors import CountenanceError
 from countenance.jobs import FREE, LEASE, LONGEST_MESSAGE, Job, State, over
-from countenance.results import Finding
+from countenance.results import Finding, Order
 from countenance.schema import jobs as table
 
 LOG = logging.getLogger(__name__)
@@ -102,8 +102,8 @@ class Lease:
         self._decision: int | None = None
         self._share = self._logged = 0.0
         self._halt: Halted | None = None  # what a renewal came to know
-        self._lines: dict[bool, list[Finding]] = {False: [], True: []}  # of no whole page yet; by_person
-        self._pages = {False: 0, True: 0}
+        self._lines: dict[Order, list[Finding]] = {each: [] for each in Order}  # of no whole page yet
+        self._pages = dict.fromkeys(Order, 0)
         self._size = 0
 
     @contextmanager
@@ -135,11 +135,11 @@ class Lease:
         self._database.write(lambda connection: self._change(connection, **self._alive()))
 
     def tell(
-        self, share: float | None = None, found: Sequence[Finding] = (), *, by_person: bool = False
+        self, share: float | None = None, found: Sequence[Finding] = (), order: Order = Order.TIME
     ) -> None:
         """The work has come so far, [0, 1], and this was found beside what was told before.
 
-        by_person: it belongs to what is read by person and time, which is told beside the same by time.
+        order: that it is told in; what is read in several is told in each.
         To be called every second or so, so that a worker can be stopped; it writes only whole pages. Raises
         Halted where the work must not go on.
         """
@@ -154,10 +154,10 @@ class Lease:
             if self._share >= self._logged + 0.1:
                 self._logged = self._share
                 LOG.info("job %s: %.0f %%", self.job.job_id, 100 * share)
-        lines = self._lines[by_person]
+        lines = self._lines[order]
         lines += found
         while len(lines) >= results.LINES:
-            self._write(results.pack(lines[: results.LINES]), by_person=by_person)
+            self._write(results.pack(lines[: results.LINES]), order)
             del lines[: results.LINES]
 
     def ready(self, facts: str) -> None:
@@ -194,29 +194,29 @@ class Lease:
             self._change(connection, **over(self.job, state, now, message))
         results.discard(connection, [self.job.decision, self._decision])
 
-    def _write(self, body: bytes, *, by_person: bool) -> None:
+    def _write(self, body: bytes, order: Order) -> None:
         """Store a whole page, in a transaction of its own."""
         self._size += len(body)
         self._fit(self._size)
-        number = self._pages[by_person]
+        number = self._pages[order]
         decision = self._decision
         assert decision is not None, "no decision lets the work begin"
 
         def write(connection: Connection) -> None:
             self._change(connection, **self._alive())
-            results.keep(connection, decision, number, body, by_person=by_person)
+            results.keep(connection, decision, number, body, order)
 
         self._database.write(write)
-        self._pages[by_person] += 1
+        self._pages[order] += 1
 
     def _keep_rest(self, connection: Connection) -> int:
         """Store the last pages; bytes of all of them."""
         size = self._size
-        for by_person, lines in self._lines.items():
+        for order, lines in self._lines.items():
             if lines:
                 assert self._decision is not None, "no decision lets the work begin"
                 body = results.pack(lines)
-                results.keep(connection, self._decision, self._pages[by_person], body, by_person=by_person)
+                results.keep(connection, self._decision, self._pages[order], body, order)
                 size += len(body)
         return size
 

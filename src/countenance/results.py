@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -25,6 +26,16 @@ SLICE = 16
 
 _MANY = 500
 """Decisions of one statement."""
+
+
+class Order(IntEnum):
+    """What lines are sorted by. Segments are lines of their own."""
+
+    TIME = 0
+    PERSON = 1
+    NAME = 2
+    SEGMENTS = 3
+    SEGMENTS_BY_NAME = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +60,20 @@ def _unpack(page: bytes) -> list[Finding]:
     return [Finding(int(at), body, int(person)) for at, person, body in split]
 
 
-def keep(connection: Connection, decision: int, page: int, body: bytes, *, by_person: bool = False) -> None:
+def keep(connection: Connection, decision: int, page: int, body: bytes, order: Order = Order.TIME) -> None:
     """Store a page that `pack` made. page: its number; each but the last of an order has LINES lines."""
-    values = {"decision": decision, "by_person": int(by_person), "page": page, "body": body}
+    values = {"decision": decision, "by_person": int(order), "page": page, "body": body}
     connection.execute(findings.insert().values(**values))
 
 
 def read(
-    connection: Connection, decision: int, start: int, limit: int, *, by_person: bool = False
+    connection: Connection, decision: int, start: int, limit: int, order: Order = Order.TIME
 ) -> list[Finding]:
-    """Lines past the first `start`, `limit` of them at most. by_person: in the order kept so."""
+    """Lines past the first `start`, `limit` of them at most."""
     first, last = start // LINES, (start + limit - 1) // LINES
     query = sa.select(findings.c.body).where(
         findings.c.decision == decision,
-        findings.c.by_person == int(by_person),
+        findings.c.by_person == int(order),
         findings.c.page.between(first, last),
     )
     lines = [

@@ -301,7 +301,7 @@ findings = sa.Table(  # what a job found, compressed, page by page
     "findings",
     metadata,
     sa.Column("decision", sa.BigInteger, primary_key=True, autoincrement=False),  # that let the work begin
-    sa.Column("by_person", sa.Integer, primary_key=True, autoincrement=False),  # 1: by person and time
+    sa.Column("by_person", sa.Integer, primary_key=True, autoincrement=False),  # results.Order
     sa.Column("page", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )

@@ -148,6 +148,9 @@ NOTES: Mapping[str, str] = {
     "DetectLabels": "By two networks and the labels of [labels-list.md](labels-list.md), sorted by "
     "Confidence; filters that name no label match nothing, and the header `x-countenance-unknown-filters` "
     "names them ([labels.md](labels.md)).",
+    "StartLabelDetection": "Five frames a second ([labels.md](labels.md#clips)).",
+    "GetLabelDetection": "Decided by what was asked for at the start. The Confidence of a segment is the "
+    "mean of its frames'.",
     "DetectText": "Its weights are fetched only when asked for. Lines with a word to tell, then words, at "
     "most a hundred, each with where it stands ([text.md](text.md)).",
     "DetectModerationLabels": "Its weights are fetched only when asked for. One label, `Explicit`; the "

@@ -235,13 +235,6 @@ def test_a_timeline_tells_presence_samples_and_with_a_collection_candidates(hous
     assert "People" not in rest
 
 
-def test_labels_are_not_offered_yet(house: House) -> None:
-    shown(house)
-    answer = house.call("StartLabelDetection", Video=VIDEO)
-    assert refusal(answer) == "InvalidParameterException"
-    assert "not offered" in str(answer.error)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

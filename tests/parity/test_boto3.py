@@ -204,8 +204,8 @@ def test_lists_of_what_cannot_exist_are_empty(client: Any) -> None:
     ("operation", "request_"),
     [
         ("recognize_celebrities", {"Image": {"Bytes": b"x"}}),
-        ("start_label_detection", {"Video": {"S3Object": {"Bucket": "videos", "Name": "a.mp4"}}}),
-        ("get_label_detection", {"JobId": "a" * 64}),
+        ("start_text_detection", {"Video": {"S3Object": {"Bucket": "videos", "Name": "a.mp4"}}}),
+        ("get_text_detection", {"JobId": "a" * 64}),
         ("create_project", {"ProjectName": "mine"}),
         ("create_face_liveness_session", {}),
     ],

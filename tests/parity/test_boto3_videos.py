@@ -22,6 +22,8 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
+from PIL import Image
+from skimage import data
 
 from countenance import office
 from countenance.client import connect
@@ -29,9 +31,14 @@ from countenance.settings import Settings
 from countenance.testing import TestServer
 from countenance.types import OrganisationKind
 from tests.parity.conftest import refusal
-from tests.parity.photos import eileen, grace, opened
+from tests.parity.photos import eileen, encoded, grace, opened
 
 ROLE = "arn:aws:iam::123456789012:role/rekognition"
+
+
+def coffee() -> bytes:
+    """A cup of coffee on a table (Rachel Michetti, given to the public domain), PNG."""
+    return encoded(Image.fromarray(data.coffee()))
 
 
 def clip(*photos: bytes, frames: int = 10, rate: int = 10) -> bytes:
@@ -187,6 +194,58 @@ def test_a_search_and_a_timeline_of_people_across_cuts(cloud: Cloud) -> None:
     job = client.start_person_tracking(Video=VIDEO)["JobId"]
     tracked = pages(client.get_person_tracking, job, "Persons")
     assert {each["Person"]["Index"] for each in tracked} == {0, 1}
+
+
+def test_labels_of_frames_and_segments(cloud: Cloud) -> None:
+    """A portrait for a second, a cup of coffee for two, the portrait again, by the real networks."""
+    client = cloud.server.client()
+    cloud.s3.put_object(Bucket="clips", Key="a day.mp4", Body=clip(grace(), coffee(), coffee(), grace()))
+    video = {"S3Object": {"Bucket": "clips", "Name": "a day.mp4"}}
+    asked = {
+        "Video": video,
+        "MinConfidence": 60,
+        "Features": ["GENERAL_LABELS"],
+        "Settings": {"GeneralLabels": {"LabelExclusionFilters": ["Espresso"]}},
+        "JobTag": "labels",
+        "ClientRequestToken": "labels-1",
+        "NotificationChannel": {"SNSTopicArn": cloud.topic, "RoleArn": ROLE},
+    }
+    job = client.start_label_detection(**asked)["JobId"]
+    [told] = cloud.news()
+    assert (told["API"], told["Status"], told["JobTag"]) == ("StartLabelDetection", "SUCCEEDED", "labels")
+    assert client.start_label_detection(**asked)["JobId"] == job
+    frames = pages(client.get_label_detection, job, "Labels")
+    shown = {
+        name: [each["Timestamp"] for each in frames if each["Label"]["Name"] == name]
+        for name in ("Person", "Cup", "Espresso")
+    }
+    assert {at // 1000 for at in shown["Person"]} >= {0, 3}
+    assert shown["Cup"] == list(range(1000, 3000, 200))
+    assert shown["Espresso"] == []
+    assert min(each["Label"]["Confidence"] for each in frames) >= 60
+    [cup, *_] = [each["Label"] for each in frames if each["Label"]["Name"] == "Cup"]
+    assert cup["Instances"][0]["BoundingBox"]["Width"] > 0.2
+    by_name = pages(client.get_label_detection, job, "Labels", SortBy="NAME", AggregateBy="TIMESTAMPS")
+    assert by_name == sorted(
+        frames, key=lambda each: (each["Label"]["Name"], -each["Label"]["Confidence"], each["Timestamp"])
+    )
+    segments = pages(client.get_label_detection, job, "Labels", AggregateBy="SEGMENTS")
+    [cup] = [each for each in segments if each["Label"]["Name"] == "Cup"]
+    assert {name: cup[name] for name in cup if name != "Label"} == {
+        "Timestamp": 1000,
+        "StartTimestampMillis": 1000,
+        "EndTimestampMillis": 2800,
+        "DurationMillis": 1800,
+    }
+    assert {"Name": "Kitchen and Dining"} in cup["Label"]["Categories"]
+    answer = client.get_label_detection(JobId=job, SortBy="NAME", AggregateBy="SEGMENTS", MaxResults=1)
+    assert answer["LabelModelVersion"] == "centernet-mobilenetv3+efficientnet-lite2"
+    assert answer["GetRequestMetadata"] == {"SortBy": "NAME", "AggregateBy": "SEGMENTS"}
+    assert (answer["Video"], answer["JobTag"]) == (video, "labels")
+    assert answer["VideoMetadata"]["DurationMillis"] == 4000
+    with pytest.raises(ClientError) as caught:
+        client.start_label_detection(**{**asked, "MinConfidence": 61})
+    assert refusal(caught)[0] == "IdempotentParameterMismatchException"
 
 
 def test_a_clip_that_is_none_fails_and_says_so_to_the_topic(cloud: Cloud) -> None:

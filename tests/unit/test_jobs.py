@@ -22,7 +22,7 @@ from countenance.database import Database
 from countenance.errors import StorageError
 from countenance.jobs import Job, State
 from countenance.leases import Cancelled, Lease, Lost, Overdue, Stopped, TooMuch
-from countenance.results import Finding
+from countenance.results import Finding, Order
 
 START = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 ACCOUNT = "111122223333"
@@ -88,9 +88,9 @@ class Home:
         assert found is not None
         return found
 
-    def found(self, name: str = "a", **how: bool) -> list[Finding]:
+    def found(self, name: str = "a", order: Order = Order.TIME) -> list[Finding]:
         with self.database.reading() as connection:
-            return jobs.found(connection, self.job(name), 0, 10_000, **how)
+            return jobs.found(connection, self.job(name), 0, 10_000, order)
 
     def pages(self) -> list[int]:
         """Of each page that is stored, the decision."""
@@ -317,7 +317,7 @@ def test_what_is_discarded_goes_in_slices(home: Home, monkeypatch: pytest.Monkey
     home.add("b")
     lease = home.begun()
     lease.tell(found=lines(*range(20)))
-    lease.tell(found=lines(*range(20)), by_person=True)
+    lease.tell(found=lines(*range(20)), order=Order.PERSON)
     other = home.begun()
     other.tell(found=lines(0, 1))
     job = home.job()
@@ -431,17 +431,17 @@ def test_results_by_person_keep_the_order_of_time(home: Home) -> None:
     for at in (0, 200, 400):
         lease.tell(found=[*lines(at, person=0), *lines(at, person=1)])
     for person in (0, 1):
-        lease.tell(found=lines(0, 200, 400, person=person), by_person=True)
+        lease.tell(found=lines(0, 200, 400, person=person), order=Order.PERSON)
     home.end(lease)
-    assert [(each.person, each.at) for each in home.found(by_person=True)] == [
+    assert [(each.person, each.at) for each in home.found(order=Order.PERSON)] == [
         (person, at) for person in (0, 1) for at in (0, 200, 400)
     ]
-    for by_person in (False, True):
-        every = home.found(by_person=by_person)
+    for order in (Order.TIME, Order.PERSON):
+        every = home.found(order=order)
         for start in range(7):
             for limit in range(1, 5):
                 with home.database.reading() as connection:
-                    some = jobs.found(connection, home.job(), start, limit, by_person=by_person)
+                    some = jobs.found(connection, home.job(), start, limit, order)
                 assert some == every[start : start + limit]
 
 

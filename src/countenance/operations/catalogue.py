@@ -30,6 +30,7 @@ from countenance.operations import (
     text,
     user_search,
     users,
+    video_labels,
     videos,
 )
 from countenance.types import Action
@@ -68,6 +69,7 @@ SERVED: Mapping[str, Operation] = {
     **record.OPERATIONS,
     **queued.OPERATIONS,
     **videos.OPERATIONS,
+    **video_labels.OPERATIONS,
     **redaction.OPERATIONS,
     **text.OPERATIONS,
     **moderation.OPERATIONS,

@@ -29,7 +29,7 @@ from countenance.keys import Keys
 from countenance.leases import Lease
 from countenance.ledger import SILENCE, Told
 from countenance.operations import Call, Commit, Done, Operation, Tools, always, pages, started
-from countenance.results import Finding
+from countenance.results import Finding, Order
 from countenance.types import Action
 
 MOST_OPEN = 20
@@ -52,6 +52,15 @@ _STATUS = {
     State.CANCELLED: "FAILED",
     State.TIMED_OUT: "FAILED",
 }
+
+_ORDERS = {
+    ("TIMESTAMP", "TIMESTAMPS"): Order.TIME,
+    ("INDEX", "TIMESTAMPS"): Order.PERSON,
+    ("NAME", "TIMESTAMPS"): Order.NAME,
+    ("TIMESTAMP", "SEGMENTS"): Order.SEGMENTS,
+    ("NAME", "SEGMENTS"): Order.SEGMENTS_BY_NAME,
+}
+"""What SortBy and AggregateBy ask for; without them, by time."""
 
 
 def put_off(call: Call, tools: Tools) -> Commit:
@@ -155,10 +164,10 @@ def page(
         answer["JobTag"] = call.request["JobTag"]
     if job.state is not State.SUCCEEDED:
         return answer, (), {}
-    by_person = call.request.get("SortBy") == "INDEX"
+    order = _ORDERS[call.request.get("SortBy", "TIMESTAMP"), call.request.get("AggregateBy", "TIMESTAMPS")]
     with tools.database.reading() as connection:
         written = jobs.facts(connection, job)
-        found = jobs.found(connection, job, start, limit + 1, by_person=by_person)
+        found = jobs.found(connection, job, start, limit + 1, order)
     if written is None:  # forgotten since it was looked up
         raise ResourceNotFound("Could not find JobId")
     facts = json.loads(written)

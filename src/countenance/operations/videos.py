@@ -33,7 +33,7 @@ from countenance.operations import (
 )
 from countenance.operations.galleries import SUBJECTS, population, present
 from countenance.operations.searching import Asks, reached, search, searchable
-from countenance.results import Finding
+from countenance.results import Finding, Order
 from countenance.types import Action, Attribute, Embedding, Enrolled
 from countenance.vision import timeline, watching
 from countenance.vision.tracking import Person, Sighting
@@ -58,7 +58,7 @@ def detect(call: Call, tools: Tools) -> Commit:
     every = call.request["FaceAttributes"] == "ALL"
     asked = photos.asked([call.request["FaceAttributes"]])
     lease = queued.held(call)
-    with _opened(call, tools) as clip:
+    with opened(call, tools) as clip:
         for look in watching.look(tools.vision, clip, asked, meanwhile=lease.tell):
             at = look.frame.timestamp_ms
             lines = [
@@ -138,7 +138,7 @@ def follow(call: Call, tools: Tools) -> Commit:
         lines += [Finding(sample["Timestamp"], json.dumps(sample), each["Index"]) for sample in samples]
     lease = queued.held(call)
     for line in lines:
-        lease.tell(found=[line], by_person=True)
+        lease.tell(found=[line], order=Order.PERSON)
     for line in sorted(lines, key=lambda line: (line.at, line.person)):
         lease.tell(found=[line])
     told = Told()
@@ -169,7 +169,7 @@ def get_timeline(call: Call, tools: Tools) -> Done:
 
 
 @contextmanager
-def _opened(call: Call, tools: Tools) -> Iterator[Clip]:
+def opened(call: Call, tools: Tools) -> Iterator[Clip]:
     """The clip a job is about. Raises InvalidParameter for one that cannot be read, and what Objects.open
     does; Halted while it is fetched."""
     lease = queued.held(call)
@@ -192,7 +192,7 @@ def _watch(
     lease = queued.held(call)
     calibration = tools.vision.calibration(population(call.gallery)) if call.gallery else None
     calibration = calibration or tools.vision.calibration()
-    with _opened(call, tools) as clip:
+    with opened(call, tools) as clip:
         return watching.watch(
             tools.vision,
             clip,
@@ -218,7 +218,7 @@ def _tell(call: Call, watched: Watched) -> None:
     for person in watched.people:
         for each in person.sightings:
             line = _line(each.timestamp_ms, _face(each), person.number)
-            lease.tell(found=[line], by_person=True)
+            lease.tell(found=[line], order=Order.PERSON)
     seen = [
         (each.timestamp_ms, person.number, each) for person in watched.people for each in person.sightings
     ]
@@ -366,7 +366,7 @@ def _follows(request: Request) -> tuple[Action, ...]:
     return (Action.DETECT, *photos.actions(request["Attributes"]), *named)
 
 
-def _both(
+def both(
     name: str,
     start: Callable[[Call, Tools], Commit],
     job: Callable[[Call, Tools], Commit],
@@ -383,7 +383,7 @@ def _both(
 
 
 OPERATIONS = {
-    **_both(
+    **both(
         "FaceDetection",
         queued.put_off,
         detect,
@@ -392,8 +392,8 @@ OPERATIONS = {
         defaults={"FaceAttributes": "DEFAULT"},
         attributes=lambda request: photos.asked([request["FaceAttributes"]]),
     ),
-    **_both("PersonTracking", queued.put_off, track, get_tracking, actions=always(Action.DETECT)),
-    **_both(
+    **both("PersonTracking", queued.put_off, track, get_tracking, actions=always(Action.DETECT)),
+    **both(
         "FaceSearch",
         start_search,
         find,
@@ -402,7 +402,7 @@ OPERATIONS = {
         defaults=FACES.defaults,
         settled=FACES.settled,
     ),
-    **_both(
+    **both(
         "FaceTimeline",
         start_timeline,
         follow,

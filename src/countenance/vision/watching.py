@@ -1,4 +1,5 @@
-"""A clip looked at through the senses: every face of the sampled frames, followed, described and told apart.
+"""A clip looked at through the senses: every face of the sampled frames, followed, described and told apart;
+or what each of those frames shows (label()).
 
 look() sees frame by frame, several at once and ahead of whoever reads; watch() follows what it sees. What a
 face shows is read in every frame; who it is like, and what does not change from one minute to the next (age,
@@ -12,16 +13,17 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from countenance.errors import VideoError
-from countenance.types import NO_TRAITS, Attribute, Description, Face, Image, Point
+from countenance.types import NO_TRAITS, Attribute, Description, Face, Image, Label, Point
 from countenance.vision import Vision
 from countenance.vision.runtime import default_threads
 from countenance.vision.tracking import Person, Portrait, Sighting, Tracker, people
@@ -75,6 +77,7 @@ Progress = Callable[[int], None]
 """Told the timestamp_ms reached; what it raises ends the watching (a cancelled job, say)."""
 
 Grey = npt.NDArray[np.float32]
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,15 +134,36 @@ def look(
         told = vision.describe(frame.image, faces, asked) if asked is not None else ()
         return Look(frame, faces, told, thumbnail(frame.image))
 
-    threads, crowded = default_threads(), False
+    def begin(frame: Frame) -> Callable[[], Look]:
+        return partial(seen, frame, crowded)
+
+    crowded = False
+    for each in _several(begin, clip.frames(rate, meanwhile)):
+        crowded = _crowded(each)
+        yield each
+
+
+def label(
+    vision: Vision, clip: Clip, *, rate: float = RATE, meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[tuple[int, tuple[Label, ...]]]:
+    """What every sampled frame shows, most probable first, with its timestamp_ms. In order, as look()."""
+
+    def seen(frame: Frame) -> tuple[int, tuple[Label, ...]]:
+        return frame.timestamp_ms, vision.label(frame.image)
+
+    return _several(lambda frame: partial(seen, frame), clip.frames(rate, meanwhile))
+
+
+def _several(work: Callable[[Frame], Callable[[], Seen]], frames: Iterator[Frame]) -> Iterator[Seen]:
+    """What comes of the work on each frame, in order. work: called when a frame comes, makes what a thread
+    then runs."""
+    threads = default_threads()
     with ThreadPoolExecutor(threads, thread_name_prefix="looking") as pool:
-        waiting: deque[Future[Look]] = deque()
-        for frame in clip.frames(rate, meanwhile):
-            waiting.append(pool.submit(seen, frame, crowded))
+        waiting: deque[Future[Seen]] = deque()
+        for frame in frames:
+            waiting.append(pool.submit(work(frame)))
             if len(waiting) >= 2 * threads:
-                done = waiting.popleft().result()
-                crowded = _crowded(done)
-                yield done
+                yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
