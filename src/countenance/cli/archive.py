@@ -134,8 +134,8 @@ def rows(path: Path) -> Iterator[dict[str, str]]:
             for row in filter(None, lines):
                 if len(row) != len(COLUMNS):
                     raise PhotoError(
-                        f"{path}: line {lines.line_num + 1} has {len(row)} cells, not {len(COLUMNS)}. If it is "
-                        "the last, a run was killed as it wrote it: the next with --csv mends that"
+                        f"{path}: line {lines.line_num + 1} has {len(row)} cells, not {len(COLUMNS)}. If it "
+                        "is the last, a run was killed as it wrote it: the next with --csv mends that"
                     )
                 yield dict(zip(COLUMNS, row, strict=True))
         except csv.Error as fault:
