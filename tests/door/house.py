@@ -27,8 +27,8 @@ from countenance.types import (
     Face,
     Image,
     Label,
-    Line,
     OrganisationKind,
+    Text,
 )
 from tests.fakes import FakeVision
 
@@ -80,7 +80,7 @@ class WatchedVision(FakeVision):
         self._watch()
         return super().embed(image, faces, described)
 
-    def read(self, image: Image) -> tuple[Line, ...]:
+    def read(self, image: Image) -> Text:
         self._watch()
         return super().read(image)
 

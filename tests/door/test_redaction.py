@@ -18,6 +18,7 @@ from countenance.leases import Lease, TooMuch
 from countenance.operations import redaction
 from countenance.service import Service
 from countenance.types import Face, Image
+from countenance.vision import filming
 from countenance.vision.filming import UNSHRUNK
 from countenance.vision.video import open_clip
 from tests.door.house import House
@@ -175,7 +176,7 @@ def test_a_job_that_cannot_end_publishes_nothing(
     """It is cancelled, or has found more than jobs may keep, when all is written and only the end is left."""
     shown(house)
     job = start(house)
-    written = redaction.film
+    written = filming.film
 
     def film(*args: Any, **how: Any) -> Any:
         done = written(*args, **how)
