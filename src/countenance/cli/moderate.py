@@ -61,7 +61,7 @@ def _words(answer: Mapping[str, Any]) -> str:
 
 
 def _show(photo: Photo, answer: Mapping[str, Any]) -> None:
-    click.echo(f"{photo.path}: {', '.join(_words(answer).splitlines()) or 'no label'}")
+    click.echo(f"{click.format_filename(photo.path)}: {', '.join(_words(answer).splitlines()) or 'no label'}")
     lacking = answer["ResponseMetadata"]["HTTPHeaders"].get("x-countenance-not-offered")
     if lacking:
         click.echo(f"  Not looked for: {lacking}.")
